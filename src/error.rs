@@ -1,0 +1,1 @@
+//! What failed, sorted by what the caller must do next.

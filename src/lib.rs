@@ -1,0 +1,17 @@
+//! logpush-edge: a Logpush receiver and router that runs as a Cloudflare Worker.
+//!
+//! The rooms, from the outside in; imports point down this list, never up.
+//! Only `runtime` knows the `worker` SDK, which exists for the wasm target alone.
+
+#![warn(missing_docs)]
+
+pub mod api;
+pub mod outbox;
+pub mod ledger;
+pub mod destination;
+pub mod route;
+pub mod batch;
+pub mod logpush;
+pub mod error;
+pub mod limits;
+pub mod time;

@@ -1,0 +1,1 @@
+//! The datasets and their fields.

@@ -1,0 +1,6 @@
+//! Logpush's own vocabulary: datasets, jobs, filters, destination strings, test messages.
+
+pub mod catalogue;
+pub mod destination_conf;
+pub mod filter;
+pub mod job;

@@ -1,0 +1,3 @@
+//! From a record to what each job gets.
+
+pub mod filter;

@@ -1,0 +1,1 @@
+//! Instants and the forms in which Logpush writes them.
