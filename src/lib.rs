@@ -5,13 +5,9 @@
 
 #![warn(missing_docs)]
 
-pub mod api;
-pub mod outbox;
-pub mod ledger;
-pub mod destination;
-pub mod route;
 pub mod batch;
-pub mod logpush;
 pub mod error;
 pub mod limits;
+pub mod logpush;
+pub mod route;
 pub mod time;

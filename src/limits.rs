@@ -1,1 +1,73 @@
-//! Every limit of the product, with its derivation.
+//! Every limit of the hot path and of storage, with what it guards and where the number comes from.
+
+/// Longest line taken for a record, in bytes. Workers trace events may reach 1 MB a record (Logpush docs, 2026) and 40
+/// custom fields of 8 KB each 320 KB; twice the larger leaves room for JSON escapes. Guards the isolate's 128 MB.
+pub const LINE_MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// Inflated bytes looked at in one go. Large enough that a call costs nothing against its bytes, small enough that 50
+/// jobs which each copy all of it stay within [`PAYLOAD_BUDGET_BYTES`].
+pub const WINDOW_BYTES: usize = 128 * 1024;
+
+/// Inflated bytes after which a batch is refused as a bomb: four times Logpush's largest `max_upload_bytes` (1 GB).
+pub const RAW_MAX_BYTES: u64 = 4_000_000_000;
+
+/// Ratio of inflated to compressed bytes that no log reaches: DEFLATE's own limit is 1,032, real batches have 10 to 14,
+/// a batch of one record repeated some hundred.
+pub const BOMB_RATIO: u64 = 800;
+
+/// Inflated bytes below which the ratio is not looked at, because a small batch is harmless at any ratio.
+pub const BOMB_GRACE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Compressed bytes read before the archive key is made. Holds whole what Logpush sends with the advised
+/// `max_upload_bytes` of 5,000,000 (ratio 10 and more), so that those objects carry exact metadata.
+pub const FIRST_BLOCK_BYTES: usize = 512 * 1024;
+
+/// Compressed bytes asked for by one read of the body.
+pub const READ_BYTES: usize = 128 * 1024;
+
+/// Smallest part of an R2 multipart upload but for the last (R2 limits page); used for bodies without Content-Length.
+pub const MULTIPART_PART_BYTES: usize = 5 * 1024 * 1024;
+
+/// Largest single segment of a selection, in bytes. A Durable Object's row may hold 2 MB (SQLite limits page).
+pub const SEGMENT_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Selected bytes that all batches in flight in one isolate may hold before they spill to R2. With 20 batches in flight
+/// at about 0.5 MiB of state each, the isolate's wasm memory stays below 24 MiB.
+pub const PAYLOAD_BUDGET_BYTES: usize = 3 * 1024 * 1024;
+
+/// Selected bytes that one append may carry inline to an outbox; more goes to R2. Keeps a Durable Object request small.
+pub const INLINE_MAX_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one bad line that quarantine keeps; the archive has the whole.
+pub const QUARANTINE_LINE_BYTES: usize = 4 * 1024;
+
+/// Bytes of bad lines that quarantine keeps for one batch; beyond, lines are counted only, and the archive has them.
+pub const QUARANTINE_MAX_BYTES: usize = 256 * 1024;
+
+/// Batches that one isolate works on at once: 128 MB, of which each takes up to 1.2 MiB of wasm and 1 MiB of buffers.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
+
+/// Raw bytes of one push when the job sets no `max_upload_bytes`: what most intakes take.
+pub const PUSH_DEFAULT_BYTES: u64 = 5_000_000;
+
+/// Raw bytes of one push at most, whatever the job asks for: its gzip is built in the isolate's memory.
+pub const PUSH_MAX_BYTES: u64 = 25_000_000;
+
+/// Records of one push when the job sets no `max_upload_records` (Logpush's own default).
+pub const PUSH_DEFAULT_RECORDS: u64 = 100_000;
+
+/// How long a destination may take to answer a push. Ingest never waits for it.
+pub const PUSH_DEADLINE_MILLIS: u64 = 30_000;
+
+/// Bytes of a destination's answer that are read.
+pub const ANSWER_MAX_BYTES: usize = 4 * 1024;
+
+/// How long an outbox remembers a batch it has delivered: longer than Logpush retries (its retention window is hours, and
+/// a job is disabled after 24 h of failing).
+pub const REMEMBER_BATCH_MILLIS: u64 = 3 * 24 * 3_600_000;
+
+/// How long the jobs of a dataset are cached in an isolate: a change is seen everywhere within this time.
+pub const JOBS_CACHE_MILLIS: u64 = 3_000;
+
+/// Bytes of rows an outbox holds before it takes no more and the ledger owes the selection: half of a Durable Object's 10 GB.
+pub const OUTBOX_MAX_BYTES: u64 = 5_000_000_000;

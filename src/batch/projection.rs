@@ -1,9 +1,40 @@
 //! The top-level fields that someone needs to look at, each with a slot.
 
+/// No further name in a bucket of [`Projection`].
+const END: u16 = u16::MAX;
+
 /// The fields of a record that jobs, counters or the archive key ask for. A slot is an index into the projected values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// A record has around a hundred keys of which a few are wanted, so the lookup is built to say no quickly: a
+/// 256-bucket table over the length and three bytes of the key.
+#[derive(Debug, Clone)]
 pub struct Projection {
     names: Vec<String>,
+    heads: [u16; 256],
+    next: Vec<u16>,
+}
+
+impl Default for Projection {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            heads: [END; 256],
+            next: Vec::new(),
+        }
+    }
+}
+
+fn bucket(key: &[u8]) -> usize {
+    let (Some(first), Some(middle), Some(last)) = (key.first(), key.get(key.len() / 2), key.last())
+    else {
+        return 0;
+    };
+    let mixed = (key.len() as u32)
+        .wrapping_mul(31)
+        .wrapping_add(u32::from(*first).wrapping_mul(7))
+        .wrapping_add(u32::from(*middle).wrapping_mul(13))
+        .wrapping_add(u32::from(*last));
+    (mixed & 0xff) as usize
 }
 
 impl Projection {
@@ -15,16 +46,55 @@ impl Projection {
 
     /// The slot of `name`, which is added when it is not there yet.
     pub fn slot(&mut self, name: &str) -> usize {
-        if let Some(slot) = self.names.iter().position(|known| known == name) {
+        if let Some(slot) = self.find(name.as_bytes()) {
             return slot;
         }
+        let slot = self.names.len();
+        let head = &mut self.heads[bucket(name.as_bytes())];
+        self.next.push(*head);
+        *head = u16::try_from(slot).unwrap_or(END);
         self.names.push(name.to_owned());
-        self.names.len() - 1
+        slot
+    }
+
+    /// The slot of a key as it stands in a record, or `None` when nobody wants it.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        let mut at = self.heads[bucket(key)];
+        while at != END {
+            let slot = usize::from(at);
+            match self.names.get(slot) {
+                Some(name) if name.as_bytes() == key => return Some(slot),
+                _ => at = self.next.get(slot).copied().unwrap_or(END),
+            }
+        }
+        None
     }
 
     /// The field names in slot order.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Projection;
+
+    #[test]
+    fn a_name_keeps_its_slot_and_unknown_names_have_none() {
+        let mut projection = Projection::new();
+        let names: Vec<String> = (0..600).map(|n| format!("Field{n}")).collect();
+        for (slot, name) in names.iter().enumerate() {
+            assert_eq!(projection.slot(name), slot);
+        }
+        for (slot, name) in names.iter().enumerate() {
+            assert_eq!(projection.slot(name), slot);
+            assert_eq!(projection.find(name.as_bytes()), Some(slot));
+        }
+        assert_eq!(projection.find(b"Field600"), None);
+        assert_eq!(projection.find(b""), None);
     }
 }
