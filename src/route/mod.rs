@@ -1,3 +1,203 @@
 //! From a record to what each job gets.
 
 pub mod filter;
+mod payload;
+
+pub use payload::{Payload, Segment};
+
+use crate::batch::projection::Projection;
+use crate::batch::reader::Sink;
+use crate::batch::scan::InvalidLine;
+use crate::limits::{QUARANTINE_MAX_BYTES, SEGMENT_MAX_BYTES};
+use crate::time::{self, UnixNanos};
+use filter::CompiledFilter;
+use std::collections::BTreeMap;
+
+/// How a job's selection is kept until it is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The lines are copied.
+    Copy,
+    /// The job takes every record as it is, in the batches that came: the archived object is the selection.
+    Reference,
+}
+
+/// One job, compiled for one dataset.
+#[derive(Debug)]
+pub struct JobRoute {
+    /// The job's id.
+    pub job_id: u64,
+    /// `None` selects every record.
+    pub filter: Option<CompiledFilter>,
+    /// How its selection is kept.
+    pub keep: Keep,
+    /// Records of one segment at most: a push may not hold more, and a segment is never cut again.
+    pub segment_max_records: u64,
+}
+
+/// All jobs of one dataset, and the fields that they need.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// The fields to project.
+    pub projection: Projection,
+    /// Slots of the fields that may hold the record's time; the first one that does decides.
+    pub time_slots: Vec<usize>,
+    /// The jobs.
+    pub jobs: Vec<JobRoute>,
+}
+
+/// The event times of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Time of the first record that has one.
+    pub first: Option<UnixNanos>,
+    /// The earliest time.
+    pub earliest: Option<UnixNanos>,
+    /// The latest time.
+    pub latest: Option<UnixNanos>,
+}
+
+impl TimeRange {
+    fn take(&mut self, at: UnixNanos) {
+        self.first.get_or_insert(at);
+        self.earliest = Some(self.earliest.map_or(at, |known| known.min(at)));
+        self.latest = Some(self.latest.map_or(at, |known| known.max(at)));
+    }
+}
+
+/// What one job selected of one batch.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Records selected.
+    pub records: u64,
+    /// Bytes of their lines, newlines included.
+    pub bytes: u64,
+    /// The lines that are still in memory; empty for [`Keep::Reference`].
+    pub payload: Payload,
+}
+
+/// Routes the records of one batch.
+#[derive(Debug)]
+pub struct Router<'r> {
+    routes: &'r Routes,
+    selections: Vec<Selection>,
+    times: TimeRange,
+    invalid: BTreeMap<&'static str, u64>,
+    quarantine: Vec<u8>,
+    held: usize,
+    /// Payload bytes that may be held before the router says that it is full.
+    pub budget: usize,
+}
+
+impl<'r> Router<'r> {
+    /// A router at the start of a batch.
+    #[must_use]
+    pub fn new(routes: &'r Routes, budget: usize) -> Self {
+        Self {
+            routes,
+            selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
+            times: TimeRange::default(),
+            invalid: BTreeMap::new(),
+            quarantine: Vec::new(),
+            held: 0,
+            budget,
+        }
+    }
+
+    /// What each job selected so far, in the order of [`Routes::jobs`].
+    #[must_use]
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// The event times so far.
+    #[must_use]
+    pub fn times(&self) -> TimeRange {
+        self.times
+    }
+
+    /// Bad lines so far, by reason.
+    #[must_use]
+    pub fn invalid(&self) -> &BTreeMap<&'static str, u64> {
+        &self.invalid
+    }
+
+    /// The quarantine object: one JSON object a line, `line` (number), `reason`, `text` (may be cut).
+    #[must_use]
+    pub fn quarantine(&self) -> &[u8] {
+        &self.quarantine
+    }
+
+    /// Takes the payload of the job that holds most, so that it can be written elsewhere: the job's index and the payload.
+    pub fn take_largest(&mut self) -> Option<(usize, Payload)> {
+        let (index, selection) = self
+            .selections
+            .iter_mut()
+            .enumerate()
+            .max_by_key(|(_, selection)| selection.payload.len())?;
+        if selection.payload.is_empty() {
+            return None;
+        }
+        let payload = std::mem::take(&mut selection.payload);
+        self.held = self.held.saturating_sub(payload.len());
+        Some((index, payload))
+    }
+
+    /// Takes what is left of the payload of the job at `index`.
+    pub fn take(&mut self, index: usize) -> Payload {
+        let payload = self
+            .selections
+            .get_mut(index)
+            .map(|selection| std::mem::take(&mut selection.payload))
+            .unwrap_or_default();
+        self.held = self.held.saturating_sub(payload.len());
+        payload
+    }
+}
+
+impl Sink for Router<'_> {
+    fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]) {
+        let raw_time = |slot: &usize| fields.get(*slot).copied().flatten();
+        if let Some(at) = self
+            .routes
+            .time_slots
+            .iter()
+            .filter_map(raw_time)
+            .find_map(time::parse_json)
+        {
+            self.times.take(at);
+        }
+        let length = line.len() + 1;
+        for (job, selection) in self.routes.jobs.iter().zip(&mut self.selections) {
+            if job.filter.as_ref().is_some_and(|filter| !filter.matches(fields)) {
+                continue;
+            }
+            selection.records += 1;
+            selection.bytes += length as u64;
+            if job.keep == Keep::Copy {
+                selection
+                    .payload
+                    .push(line, job.segment_max_records, SEGMENT_MAX_BYTES);
+                self.held += length;
+            }
+        }
+    }
+
+    fn invalid(&mut self, number: u64, line: &[u8], reason: InvalidLine) {
+        *self.invalid.entry(reason.as_str()).or_default() += 1;
+        if self.quarantine.len() < QUARANTINE_MAX_BYTES {
+            let text = String::from_utf8_lossy(line);
+            let entry =
+                serde_json::json!({"line": number, "reason": reason.as_str(), "text": text});
+            self.quarantine.extend_from_slice(entry.to_string().as_bytes());
+            self.quarantine.push(b'\n');
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.held >= self.budget
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What a person or a machine asks to see whether all is well.
+
+pub mod stats;

@@ -1,0 +1,104 @@
+//! What the Worker and an outbox say to each other, and the outbox's name.
+
+use crate::route::Segment;
+use serde::{Deserialize, Serialize};
+
+/// The Durable Object name of a job's outbox. Persisted by its effect: renaming it would lose what waits there.
+#[must_use]
+pub fn instance_name(job_id: u64) -> String {
+    format!("job/{job_id}/shard/0")
+}
+
+/// Where the bytes of an entry are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EntrySource {
+    /// In the append's own body, in order.
+    Inline,
+    /// In an R2 object that this append owns.
+    Spool {
+        /// The object.
+        key: String,
+        /// Where the entry begins in it, in bytes.
+        start: u64,
+    },
+    /// The whole archived object, a single gzip member, is the entry. Never deleted by the outbox.
+    Archive {
+        /// The object.
+        key: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+/// One selection of one batch, to be stored until it is delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The job.
+    pub job_id: u64,
+    /// SHA-256 of the batch as received, lower-case hex.
+    pub batch_id: String,
+    /// When the batch was received, unix milliseconds. Counters go to this minute.
+    pub received_at_millis: u64,
+    /// The segments, each with its place.
+    pub segments: Vec<(Segment, EntrySource)>,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppendResult {
+    /// Stored; the answer is given after the rows are durable.
+    Stored,
+    /// This batch was appended before; nothing changed.
+    Duplicate,
+    /// The outbox holds as much as it may ([`crate::limits::OUTBOX_MAX_BYTES`]); nothing changed.
+    Full,
+}
+
+/// The outbox's answer: what it holds of the batch, which is what the ledger writes down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendAnswer {
+    /// What became of it.
+    pub result: AppendResult,
+    /// Records that the outbox took for this batch, now or before.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Counters of one outbox over a range of minutes of receipt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Batches appended.
+    pub stored_batches: u64,
+    /// Records appended.
+    pub stored_records: u64,
+    /// Bytes appended.
+    pub stored_bytes: u64,
+    /// Records that the destination accepted.
+    pub delivered_records: u64,
+    /// Their bytes.
+    pub delivered_bytes: u64,
+    /// Accepted pushes, of all time.
+    pub delivered_pushes: u64,
+    /// Records dropped because the job was deleted.
+    pub discarded_records: u64,
+    /// Their bytes.
+    pub discarded_bytes: u64,
+    /// Records in the table, counted row by row.
+    pub waiting_records: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// When the oldest of them was received, unix milliseconds.
+    pub oldest_waiting_millis: Option<u64>,
+    /// Attempts of the current push.
+    pub attempts: u32,
+    /// When the last push was accepted, unix milliseconds.
+    pub last_success_millis: Option<u64>,
+    /// When the last attempt failed, unix milliseconds; unset again after a success.
+    pub last_error_millis: Option<u64>,
+    /// What the destination said then.
+    pub error_message: Option<String>,
+}

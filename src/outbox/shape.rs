@@ -1,0 +1,60 @@
+//! What one push may hold.
+
+use crate::limits::{PUSH_DEFAULT_BYTES, PUSH_DEFAULT_RECORDS, PUSH_MAX_BYTES};
+
+/// Logpush's `max_upload_*`, ready to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushLimits {
+    /// Raw bytes.
+    pub max_bytes: u64,
+    /// Records.
+    pub max_records: u64,
+    /// How long to gather, milliseconds; 0 pushes what is there.
+    pub interval_millis: u64,
+}
+
+impl PushLimits {
+    /// From the job's settings; unset means our defaults, and no gathering: the batch waited upstream already.
+    #[must_use]
+    pub fn new(
+        max_upload_bytes: Option<u64>,
+        max_upload_records: Option<u64>,
+        max_upload_interval_seconds: Option<u64>,
+    ) -> Self {
+        Self {
+            max_bytes: max_upload_bytes.unwrap_or(PUSH_DEFAULT_BYTES).min(PUSH_MAX_BYTES),
+            max_records: max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
+            interval_millis: max_upload_interval_seconds.unwrap_or(0).saturating_mul(1000),
+        }
+    }
+}
+
+/// What [`gather`] has to know of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// Records.
+    pub records: u64,
+    /// Raw bytes.
+    pub bytes: u64,
+    /// An archived object is pushed as it is, so it can not share a push.
+    pub is_archive: bool,
+}
+
+/// How many of the oldest entries make the next push: at least one, then as many as fit.
+#[must_use]
+pub fn gather(entries: impl IntoIterator<Item = EntryFacts>, limits: &PushLimits) -> usize {
+    let (mut taken, mut records, mut bytes) = (0, 0_u64, 0_u64);
+    for entry in entries {
+        records = records.saturating_add(entry.records);
+        bytes = bytes.saturating_add(entry.bytes);
+        let fits = records <= limits.max_records && bytes <= limits.max_bytes;
+        if taken > 0 && (entry.is_archive || !fits) {
+            break;
+        }
+        taken += 1;
+        if entry.is_archive {
+            break;
+        }
+    }
+    taken
+}

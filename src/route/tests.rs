@@ -1,0 +1,45 @@
+use super::{JobRoute, Keep, Router, Routes};
+use crate::batch::projection::Projection;
+use crate::batch::reader::Reader;
+
+fn routes(keeps: &[Keep]) -> Routes {
+    let mut projection = Projection::new();
+    let time_slots = vec![projection.slot("Timestamp")];
+    let jobs = keeps
+        .iter()
+        .enumerate()
+        .map(|(index, keep)| JobRoute {
+            job_id: index as u64 + 1,
+            filter: None,
+            keep: *keep,
+            segment_max_records: 2,
+        })
+        .collect();
+    Routes { projection, time_slots, jobs }
+}
+
+#[test]
+fn a_copied_selection_holds_the_lines_and_a_reference_only_counts_them() {
+    let routes = routes(&[Keep::Copy, Keep::Reference]);
+    let mut router = Router::new(&routes, 1 << 20);
+    let body = b"{\"Timestamp\":1657233726004000000}\nbad\n{\"Timestamp\":1657233725}\n{}\n";
+    let (mut reader, mut window) = (Reader::new(), Vec::new());
+    reader.feed(body, &mut window, &routes.projection, &mut router);
+    reader.finish(&mut window, &routes.projection, &mut router);
+    let times = router.times();
+    assert_eq!(times.first, Some(1_657_233_726_004_000_000));
+    assert_eq!(times.earliest, Some(1_657_233_725_000_000_000));
+    assert_eq!(times.latest, times.first);
+    assert_eq!(router.invalid().get("not_json"), Some(&1));
+    assert_eq!(
+        String::from_utf8_lossy(router.quarantine()),
+        "{\"line\":2,\"reason\":\"not_json\",\"text\":\"bad\"}\n"
+    );
+    let [copied, referenced] = router.selections() else { panic!("two jobs") };
+    assert_eq!((copied.records, referenced.records), (3, 3));
+    assert_eq!((copied.bytes, referenced.bytes), (body.len() as u64 - 4, copied.bytes));
+    assert_eq!((copied.payload.segments().len(), referenced.payload.len()), (2, 0));
+    let (index, payload) = router.take_largest().unwrap();
+    assert_eq!((index, payload.len() as u64), (0, body.len() as u64 - 4));
+    assert!(router.take_largest().is_none());
+}

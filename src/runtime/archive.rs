@@ -1,0 +1,317 @@
+//! The bytes of a batch as received, on their way into R2: streamed, never held whole.
+//!
+//! Nothing is written over: a key that exists already belongs to an earlier attempt of the same batch (or, by a crafted
+//! collision, to another batch), and the caller finds out which.
+
+use super::js::{self, FixedLengthStream, R2Bucket};
+use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_PART_BYTES};
+use futures_util::future::{Either, select};
+use js_sys::{Array, Reflect, Uint8Array};
+use std::collections::HashMap;
+use std::pin::pin;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use worker::{Bucket, MultipartUpload, UploadedPart};
+
+/// What the object says about itself.
+pub struct ObjectFacts {
+    /// Where it goes.
+    pub key: String,
+    /// True for gzip, false for plain NDJSON.
+    pub is_gzip: bool,
+    /// Batch id, record count, time range: what is known when the object is begun.
+    pub metadata: HashMap<String, String>,
+}
+
+/// How the archive ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archived {
+    /// A new object of this size.
+    Stored(u64),
+    /// The key existed; nothing was written.
+    Existed,
+}
+
+enum Target {
+    /// The key is not known yet.
+    Holding,
+    /// One put of a stream with a known length.
+    Stream {
+        writer: web_sys::WritableStreamDefaultWriter,
+        put: JsFuture,
+    },
+    /// Parts of at least 5 MiB, for a body without Content-Length.
+    Parts {
+        upload: Box<MultipartUpload>,
+        parts: Vec<UploadedPart>,
+        total: u64,
+    },
+    /// The put ended before the last byte.
+    Ended(Archived),
+}
+
+/// One object being written.
+pub struct Archive {
+    bucket: Bucket,
+    content_length: Option<u64>,
+    held: Vec<Uint8Array>,
+    held_bytes: usize,
+    target: Target,
+}
+
+impl Archive {
+    /// Nothing is written before [`Archive::begin`].
+    pub fn new(bucket: Bucket, content_length: Option<u64>) -> Self {
+        Self {
+            bucket,
+            content_length,
+            held: Vec::new(),
+            held_bytes: 0,
+            target: Target::Holding,
+        }
+    }
+
+    /// True until [`Archive::begin`].
+    pub fn is_holding(&self) -> bool {
+        matches!(self.target, Target::Holding)
+    }
+
+    /// True when the first block is complete and the key has to be known.
+    pub fn wants_key(&self) -> bool {
+        self.is_holding() && self.held_bytes >= FIRST_BLOCK_BYTES
+    }
+
+    /// The bytes held, as one array.
+    pub fn first_block(&self) -> Uint8Array {
+        join(&self.held, self.held_bytes)
+    }
+
+    /// Takes the next bytes; they are copied or written before this returns.
+    pub async fn write(&mut self, block: &Uint8Array) -> Result<(), String> {
+        match &mut self.target {
+            Target::Holding => {
+                self.hold(block);
+                Ok(())
+            }
+            Target::Ended(_) => Ok(()),
+            Target::Stream { .. } => self.write_stream(block).await,
+            Target::Parts { .. } => {
+                self.hold(block);
+                if self.held_bytes >= MULTIPART_PART_BYTES {
+                    self.upload_part().await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn hold(&mut self, block: &Uint8Array) {
+        self.held.push(block.slice(0, block.length()));
+        self.held_bytes += block.length() as usize;
+    }
+
+    fn take_held(&mut self) -> Uint8Array {
+        let joined = join(&self.held, self.held_bytes);
+        self.held.clear();
+        self.held_bytes = 0;
+        joined
+    }
+
+    /// Begins the object with what is held. `is_whole`: the body has ended, and what is held is all of it.
+    pub async fn begin(&mut self, facts: ObjectFacts, is_whole: bool) -> Result<(), String> {
+        let options = put_options(&facts);
+        let bucket: &R2Bucket = self.bucket.as_ref().unchecked_ref();
+        let ended = |e| format!("R2 put failed: {}", js::describe(&e));
+        if is_whole {
+            let body = join(&self.held, self.held_bytes);
+            self.held.clear();
+            let put = bucket.put(&facts.key, &body, &options).map_err(ended)?;
+            self.target = Target::Ended(archived(JsFuture::from(put).await)?);
+        } else if let Some(length) = self.content_length {
+            let stream = FixedLengthStream::new(length as f64).map_err(ended)?;
+            let writer = stream.writable().get_writer().map_err(ended)?;
+            let put = bucket
+                .put(&facts.key, &stream.readable(), &options)
+                .map_err(ended)?;
+            self.target = Target::Stream {
+                writer,
+                put: JsFuture::from(put),
+            };
+            let first = self.take_held();
+            self.write_stream(&first).await?;
+        } else if self.exists(&facts.key).await? {
+            self.take_held();
+            self.target = Target::Ended(Archived::Existed);
+        } else {
+            let upload = self
+                .bucket
+                .create_multipart_upload(&facts.key)
+                .http_metadata(http_metadata(facts.is_gzip))
+                .custom_metadata(facts.metadata)
+                .execute()
+                .await
+                .map_err(|e| format!("R2 multipart upload failed to begin: {e}"))?;
+            self.target = Target::Parts {
+                upload: Box::new(upload),
+                parts: Vec::new(),
+                total: 0,
+            };
+        }
+        Ok(())
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, String> {
+        let head = self.bucket.head(key).await;
+        Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
+    }
+
+    /// A put may end before its last byte, because the key exists or because R2 failed; a write would then wait for ever.
+    async fn write_stream(&mut self, block: &Uint8Array) -> Result<(), String> {
+        let Target::Stream { writer, put } = &mut self.target else {
+            return Ok(());
+        };
+        let write = pin!(JsFuture::from(writer.write_with_chunk(block)));
+        match select(write, put).await {
+            Either::Left((Ok(_), _)) => Ok(()),
+            Either::Left((Err(e), _)) => Err(format!("R2 put stopped: {}", js::describe(&e))),
+            Either::Right((put, _)) => {
+                self.target = Target::Ended(archived(put)?);
+                Ok(())
+            }
+        }
+    }
+
+    async fn upload_part(&mut self) -> Result<(), String> {
+        let body = self.take_held();
+        let Target::Parts { upload, parts, total } = &mut self.target else {
+            return Ok(());
+        };
+        let number = u16::try_from(parts.len() + 1).map_err(|_| "too many parts".to_owned())?;
+        let stream = response_body(&body)?;
+        *total += u64::from(body.length());
+        let part = upload.upload_part(number, stream).await;
+        parts.push(part.map_err(|e| format!("R2 part {number} failed: {e}"))?);
+        Ok(())
+    }
+
+    /// Ends the object. When this returns `Stored`, R2 has it.
+    pub async fn finish(mut self) -> Result<Archived, String> {
+        if let Target::Parts { .. } = self.target
+            && self.held_bytes > 0
+        {
+            self.upload_part().await?;
+        }
+        match self.target {
+            Target::Holding => Err("the archive was never begun".to_owned()),
+            Target::Ended(archived) => Ok(archived),
+            Target::Stream { writer, put } => {
+                let close = pin!(JsFuture::from(writer.close()));
+                match select(close, put).await {
+                    Either::Left((Ok(_), put)) => archived(put.await),
+                    Either::Left((Err(e), _)) => {
+                        Err(format!("R2 put stopped: {}", js::describe(&e)))
+                    }
+                    Either::Right((put, _)) => archived(put),
+                }
+            }
+            Target::Parts { upload, parts, total } => upload
+                .complete(parts)
+                .await
+                .map(|object| Archived::Stored(if object.size() > 0 { object.size() } else { total }))
+                .map_err(|e| format!("R2 multipart upload failed to complete: {e}")),
+        }
+    }
+
+    /// Gives up: nothing stays behind but, at worst, parts that R2 drops after seven days.
+    pub async fn abort(self) {
+        match self.target {
+            Target::Stream { writer, put } => {
+                // Both answer with the error that brought us here.
+                let _ = JsFuture::from(writer.abort()).await;
+                let _ = put.await;
+            }
+            Target::Parts { upload, .. } => {
+                let _ = upload.abort().await;
+            }
+            Target::Holding | Target::Ended(_) => {}
+        }
+    }
+}
+
+fn join(blocks: &[Uint8Array], length: usize) -> Uint8Array {
+    let joined = Uint8Array::new_with_length(length as u32);
+    let mut at = 0;
+    for block in blocks {
+        joined.set(block, at);
+        at += block.length();
+    }
+    joined
+}
+
+/// A JavaScript array as a stream of known length, which spares the copy through wasm that the SDK's `Bytes` makes.
+fn response_body(body: &Uint8Array) -> Result<web_sys::ReadableStream, String> {
+    web_sys::Response::new_with_opt_js_u8_array(Some(body))
+        .ok()
+        .and_then(|response| response.body())
+        .ok_or_else(|| "the runtime made no body".to_owned())
+}
+
+fn archived(put: Result<JsValue, JsValue>) -> Result<Archived, String> {
+    let object = put.map_err(|e| format!("R2 put failed: {}", js::describe(&e)))?;
+    if object.is_null() {
+        return Ok(Archived::Existed);
+    }
+    let size = Reflect::get(&object, &"size".into())
+        .ok()
+        .and_then(|size| size.as_f64())
+        .ok_or_else(|| "R2 put answered without a size".to_owned())?;
+    Ok(Archived::Stored(size as u64))
+}
+
+fn http_metadata(is_gzip: bool) -> worker::HttpMetadata {
+    worker::HttpMetadata {
+        content_type: Some("application/x-ndjson".to_owned()),
+        content_encoding: is_gzip.then(|| "gzip".to_owned()),
+        ..worker::HttpMetadata::default()
+    }
+}
+
+fn put_options(facts: &ObjectFacts) -> JsValue {
+    let metadata: Vec<(&str, JsValue)> = facts
+        .metadata
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.into()))
+        .collect();
+    let mut http = vec![("contentType", JsValue::from("application/x-ndjson"))];
+    if facts.is_gzip {
+        http.push(("contentEncoding", "gzip".into()));
+    }
+    js::object(&[
+        ("onlyIf", js::object(&[("etagDoesNotMatch", "*".into())])),
+        ("httpMetadata", js::object(&http)),
+        ("customMetadata", js::object(&metadata)),
+    ])
+}
+
+/// Puts bytes under a key that belongs to the caller alone.
+pub async fn put_bytes(bucket: &Bucket, key: &str, body: &Uint8Array) -> Result<(), String> {
+    let bucket: &R2Bucket = bucket.as_ref().unchecked_ref();
+    let http = js::object(&[("contentType", "application/x-ndjson".into())]);
+    let put = bucket.put(key, body, &js::object(&[("httpMetadata", http)]));
+    let failed = |e| format!("R2 put of {key} failed: {}", js::describe(&e));
+    JsFuture::from(put.map_err(failed)?).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Deletes objects of the caller's; at most a thousand a call, R2's limit.
+pub async fn delete_all(bucket: &Bucket, keys: &[String]) {
+    for some in keys.chunks(1000) {
+        let names: Array = some.iter().map(|key| JsValue::from_str(key)).collect();
+        if names.length() > 0
+            && let Err(e) = bucket.delete_multiple(some.iter().map(String::as_str).collect()).await
+        {
+            // The lifecycle rule of the prefix takes what stays behind.
+            worker::console_warn!("spool objects left behind: {e}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the deployment sets: bindings, secrets and variables, by name.
+
+use worker::Env;
+
+/// The R2 bucket.
+pub const ARCHIVE: &str = "ARCHIVE";
+/// Secrets that let batches in, comma-separated.
+pub const INGEST_SECRET: &str = "INGEST_SECRET";
+/// The token that may do everything in the API.
+pub const API_TOKEN: &str = "API_TOKEN";
+/// The token that may read.
+pub const READ_TOKEN: &str = "READ_TOKEN";
+/// `true` lets destinations be private addresses and plain HTTP; for tests and the demo.
+pub const ALLOW_PRIVATE_DESTINATIONS: &str = "ALLOW_PRIVATE_DESTINATIONS";
+/// `refuse` answers batches of datasets that the catalogue lacks with 404; anything else takes them.
+pub const UNKNOWN_DATASETS: &str = "UNKNOWN_DATASETS";
+
+/// A secret or a variable; `None` when it is not set or empty.
+pub fn text(env: &Env, name: &str) -> Option<String> {
+    env.secret(name)
+        .map(|secret| secret.to_string())
+        .ok()
+        .filter(|value| !value.is_empty() && value != "undefined")
+}
+
+/// A variable that is a number.
+pub fn number(env: &Env, name: &str) -> Option<u64> {
+    text(env, name)?.trim().parse().ok()
+}
+
+/// A variable that is `true`.
+pub fn is_on(env: &Env, name: &str) -> bool {
+    text(env, name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}

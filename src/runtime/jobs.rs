@@ -1,0 +1,116 @@
+//! The jobs of a dataset, compiled, and cached in the isolate for seconds so that a batch costs no call for them.
+
+use super::objects::registry::{JobRow, JobsQuery};
+use super::objects::{Class, REGISTRY_NAME, call, now_millis};
+use crate::batch::projection::Projection;
+use crate::limits::{JOBS_CACHE_MILLIS, PUSH_DEFAULT_RECORDS};
+use crate::logpush::catalogue::{Dataset, TIMESTAMP_CANDIDATES};
+use crate::logpush::filter::Filter;
+use crate::logpush::job::Job;
+use crate::logpush::scope::Scope;
+use crate::route::filter::CompiledFilter;
+use crate::route::{JobRoute, Keep, Routes};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use worker::{Env, Result};
+
+/// Datasets cached at once; a deployment has a handful, and the names come from authenticated senders.
+const CACHE_MAX: usize = 256;
+
+type Versions = Vec<(u64, u64)>;
+
+struct Cached {
+    fetched_at: u64,
+    versions: Versions,
+    routes: Rc<Routes>,
+}
+
+thread_local! {
+    static CACHE: RefCell<HashMap<(String, String), Cached>> = RefCell::new(HashMap::new());
+}
+
+/// Forgets what this isolate knows, because a job changed. Other isolates follow within [`JOBS_CACHE_MILLIS`].
+pub fn forget() {
+    CACHE.with_borrow_mut(HashMap::clear);
+}
+
+/// The enabled jobs of a dataset.
+///
+/// # Errors
+/// When the registry can not be asked and nothing fresh is known.
+pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes>> {
+    let key = (scope.to_string(), dataset.to_owned());
+    let now = now_millis();
+    let fresh = CACHE.with_borrow(|cache| {
+        cache
+            .get(&key)
+            .filter(|cached| now < cached.fetched_at + JOBS_CACHE_MILLIS)
+            .map(|cached| cached.routes.clone())
+    });
+    if let Some(routes) = fresh {
+        return Ok(routes);
+    }
+    let query = JobsQuery {
+        scope: Some(key.0.clone()),
+        dataset: Some(key.1.clone()),
+        ..JobsQuery::default()
+    };
+    let rows: Vec<JobRow> = call(env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
+    let jobs: Vec<Job> = rows
+        .into_iter()
+        .map(|row| row.job)
+        .filter(|job| job.enabled)
+        .collect();
+    let versions: Versions = jobs.iter().map(|job| (job.id, job.version)).collect();
+    let known = CACHE.with_borrow(|cache| {
+        cache
+            .get(&key)
+            .filter(|cached| cached.versions == versions)
+            .map(|cached| cached.routes.clone())
+    });
+    let routes = match known {
+        Some(routes) => routes,
+        None => Rc::new(compile(scope, dataset, &jobs, Keep::Reference)?),
+    };
+    CACHE.with_borrow_mut(|cache| {
+        if cache.len() >= CACHE_MAX {
+            cache.clear();
+        }
+        let cached = Cached { fetched_at: now, versions, routes: routes.clone() };
+        cache.insert(key, cached);
+    });
+    Ok(routes)
+}
+
+/// Compiles jobs. `whole` says how the selection of a job that takes every record as it is may be kept.
+///
+/// # Errors
+/// When a stored filter can not be read, which the API refuses to store.
+pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Result<Routes> {
+    let schema = Dataset::find(scope.kind(), dataset);
+    let mut projection = Projection::new();
+    let time_fields: Vec<&str> = match schema.as_ref().and_then(|d| d.timestamp_field.as_deref()) {
+        Some(field) => vec![field],
+        None => TIMESTAMP_CANDIDATES.to_vec(),
+    };
+    let time_slots = time_fields.iter().map(|name| projection.slot(name)).collect();
+    let mut routes = Vec::new();
+    for job in jobs {
+        let text = job.filter.as_deref().unwrap_or_default();
+        let filter = Filter::parse_optional(text, schema.as_ref())
+            // A field may leave the catalogue after the job was made.
+            .or_else(|_| Filter::parse_optional(text, None))
+            .map_err(|e| worker::Error::RustError(format!("job {}: {e}", job.id)))?;
+        let filter = filter
+            .map(|filter| CompiledFilter::compile(&filter, schema.as_ref(), &mut projection));
+        let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
+        routes.push(JobRoute {
+            job_id: job.id,
+            keep: if filter.is_none() && !has_limits { whole } else { Keep::Copy },
+            filter,
+            segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
+        });
+    }
+    Ok(Routes { projection, time_slots, jobs: routes })
+}

@@ -1,0 +1,291 @@
+//! The few platform APIs that the SDK does not wrap, and byte streams read in large blocks.
+
+use crate::limits::READ_BYTES;
+use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `ReadableStreamBYOBReader`, with the `min` option.
+    type ByobReader;
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &ByobReader, view: &Uint8Array, options: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn cancel(this: &ByobReader) -> Result<Promise, JsValue>;
+
+    /// A `ReadableStream` of bytes.
+    pub type ByteStream;
+    #[wasm_bindgen(method, catch, js_name = getReader)]
+    fn get_reader(this: &ByteStream, options: &JsValue) -> Result<ByobReader, JsValue>;
+
+    /// A pair of streams whose readable side has a known length, as R2 wants it.
+    pub type FixedLengthStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(length: f64) -> Result<FixedLengthStream, JsValue>;
+    /// The side that R2 reads.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &FixedLengthStream) -> JsValue;
+    /// The side that we write.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &FixedLengthStream) -> web_sys::WritableStream;
+
+    /// The runtime's own gzip.
+    pub type CompressionStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(format: &str) -> Result<CompressionStream, JsValue>;
+    /// The side that gives gzip.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &CompressionStream) -> web_sys::ReadableStream;
+    /// The side that takes bytes.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &CompressionStream) -> web_sys::WritableStream;
+
+    /// An R2 bucket; the SDK's builder only begins a put when it is awaited, ours has to begin at once.
+    pub type R2Bucket;
+    #[wasm_bindgen(method, catch)]
+    pub fn put(
+        this: &R2Bucket,
+        key: &str,
+        value: &JsValue,
+        options: &JsValue,
+    ) -> Result<Promise, JsValue>;
+
+    /// `Error`, for its message.
+    type ErrorLike;
+    #[wasm_bindgen(method, getter)]
+    fn message(this: &ErrorLike) -> Option<String>;
+
+    /// The global `fetch`. Takes any body, unlike the SDK's.
+    #[wasm_bindgen(catch)]
+    pub fn fetch(url: &str, init: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    fn random_uuid() -> String;
+
+    #[wasm_bindgen(js_namespace = AbortSignal, js_name = timeout)]
+    fn abort_signal_timeout(millis: f64) -> web_sys::AbortSignal;
+}
+
+/// A signal that aborts a fetch after `millis`.
+pub fn timeout_signal(millis: u64) -> web_sys::AbortSignal {
+    abort_signal_timeout(millis as f64)
+}
+
+/// A name that no other attempt has.
+pub fn unique_name() -> String {
+    random_uuid()
+}
+
+/// The text of a thrown value.
+pub fn describe(error: &JsValue) -> String {
+    error
+        .unchecked_ref::<ErrorLike>()
+        .message()
+        .or_else(|| error.as_string())
+        .unwrap_or_else(|| format!("{error:?}"))
+}
+
+/// `{name: value, …}`.
+pub fn object(entries: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in entries {
+        // Setting a property of a plain object can not fail.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+    }
+    object.into()
+}
+
+/// Bytes as a JavaScript array.
+pub fn bytes(bytes: &[u8]) -> Uint8Array {
+    Uint8Array::from(bytes)
+}
+
+/// Several runs of bytes as one JavaScript array, copied once.
+pub fn concatenated<'b>(blocks: impl Iterator<Item = &'b [u8]>, length: usize) -> Uint8Array {
+    let joined = Uint8Array::new_with_length(u32::try_from(length).unwrap_or(u32::MAX));
+    let mut at = 0_u32;
+    for block in blocks {
+        let end = at + block.len() as u32;
+        joined.subarray(at, end).copy_from(block);
+        at = end;
+    }
+    joined
+}
+
+/// Reads a stream of bytes in large blocks, in one buffer that goes back and forth.
+pub struct BlockReader {
+    inner: ByobReader,
+    buffer: Option<ArrayBuffer>,
+    block_bytes: u32,
+    options: JsValue,
+    is_done: bool,
+}
+
+impl BlockReader {
+    /// A reader of a `ReadableStream` of bytes, in blocks of [`READ_BYTES`].
+    pub fn new(stream: &JsValue) -> Result<Self, JsValue> {
+        Self::with_block_bytes(stream, READ_BYTES)
+    }
+
+    /// A reader in blocks of `block_bytes`.
+    pub fn with_block_bytes(stream: &JsValue, block_bytes: usize) -> Result<Self, JsValue> {
+        let block_bytes = block_bytes as u32;
+        let mode = object(&[("mode", "byob".into())]);
+        Ok(Self {
+            inner: stream.unchecked_ref::<ByteStream>().get_reader(&mode)?,
+            buffer: Some(ArrayBuffer::new(block_bytes)),
+            block_bytes,
+            options: object(&[("min", JsValue::from_f64(f64::from(block_bytes)))]),
+            is_done: false,
+        })
+    }
+
+    /// Tells the sender that no more is wanted.
+    pub async fn cancel(self) {
+        if let Ok(cancelled) = self.inner.cancel() {
+            // A stream that failed answers with the error that is known already.
+            let _ = JsFuture::from(cancelled).await;
+        }
+    }
+
+    /// The next block, full but for the last one; `None` at the end. The block is only good until the next call, unless
+    /// it is copied.
+    pub async fn next(&mut self) -> Result<Option<Uint8Array>, JsValue> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let buffer = self
+            .buffer
+            .take()
+            .unwrap_or_else(|| ArrayBuffer::new(self.block_bytes));
+        let view = Uint8Array::new(&buffer);
+        let answer = JsFuture::from(self.inner.read(&view, &self.options)?).await?;
+        let value = Reflect::get(&answer, &"value".into())?;
+        self.is_done = Reflect::get(&answer, &"done".into())?.is_truthy();
+        // A cancelled stream ends without a value.
+        let Ok(block) = value.dyn_into::<Uint8Array>() else {
+            self.is_done = true;
+            return Ok(None);
+        };
+        self.buffer = Some(block.buffer());
+        // The last block may come together with the end of the stream.
+        Ok((block.length() > 0).then_some(block))
+    }
+}
+
+/// The SQL storage of a Durable Object. Every call is bound with `catch`: an exception that passes Rust by strands the caller.
+pub mod sql {
+    use super::{Array, JsValue, Reflect, wasm_bindgen};
+    use serde::de::DeserializeOwned;
+    use wasm_bindgen::prelude::*;
+
+    #[wasm_bindgen]
+    extern "C" {
+        type SqlStorage;
+        #[wasm_bindgen(method, catch, variadic)]
+        fn exec(this: &SqlStorage, query: &str, bindings: Box<[JsValue]>)
+        -> Result<Cursor, JsValue>;
+        type Cursor;
+        #[wasm_bindgen(method, catch, js_name = toArray)]
+        fn to_array(this: &Cursor) -> Result<Array, JsValue>;
+    }
+
+    /// A database.
+    pub struct Sql(SqlStorage);
+
+    /// A value bound to a `?`. Integers go as doubles, exact up to 2^53: millis, bytes and counts stay below.
+    pub trait Param {
+        /// The JavaScript value.
+        fn into_param(self) -> JsValue;
+    }
+    macro_rules! numbers {
+        ($($t:ty),*) => {$(impl Param for $t { fn into_param(self) -> JsValue { JsValue::from_f64(self as f64) } })*};
+    }
+    numbers!(u64, i64, u32, usize);
+    impl Param for &str {
+        fn into_param(self) -> JsValue {
+            JsValue::from_str(self)
+        }
+    }
+    impl Param for &String {
+        fn into_param(self) -> JsValue {
+            JsValue::from_str(self)
+        }
+    }
+    impl Param for JsValue {
+        fn into_param(self) -> JsValue {
+            self
+        }
+    }
+    impl<T: Param> Param for Option<T> {
+        fn into_param(self) -> JsValue {
+            self.map_or(JsValue::NULL, Param::into_param)
+        }
+    }
+
+    /// `params![a, b]`: the values bound to a query.
+    macro_rules! params {
+        ($($value:expr),* $(,)?) => { vec![$($crate::runtime::js::sql::Param::into_param($value)),*] };
+    }
+    pub(crate) use params;
+
+    impl Sql {
+        /// The database of the object that `state` belongs to.
+        pub fn of(state: &worker::State) -> worker::Result<Self> {
+            let storage = Reflect::get(state.as_raw().as_ref(), &"storage".into())?;
+            Ok(Self(Reflect::get(&storage, &"sql".into())?.unchecked_into()))
+        }
+
+        /// Runs the migrations that this database has not seen. Their order is their number.
+        pub fn migrate(&self, migrations: &[&str]) -> worker::Result<()> {
+            #[derive(serde::Deserialize)]
+            struct Version {
+                version: usize,
+            }
+            self.run("CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)", vec![])?;
+            let seen = self
+                .first::<Version>("SELECT count(*) AS version FROM schema", vec![])?
+                .map_or(0, |row| row.version);
+            for (number, migration) in migrations.iter().enumerate().skip(seen) {
+                self.run(migration, vec![])?;
+                self.run("INSERT INTO schema (version) VALUES (?)", params![number])?;
+            }
+            Ok(())
+        }
+
+        /// Runs a statement.
+        pub fn run(&self, query: &str, params: Vec<JsValue>) -> worker::Result<()> {
+            self.objects(query, params).map(drop)
+        }
+
+        /// Runs a query and returns its rows as JavaScript objects.
+        pub fn objects(&self, query: &str, params: Vec<JsValue>) -> worker::Result<Array> {
+            Ok(self.0.exec(query, params.into_boxed_slice())?.to_array()?)
+        }
+
+        /// Runs a query and returns its rows.
+        pub fn rows<T: DeserializeOwned>(
+            &self,
+            query: &str,
+            params: Vec<JsValue>,
+        ) -> worker::Result<Vec<T>> {
+            self.objects(query, params)?
+                .iter()
+                .map(|row| {
+                    serde_wasm_bindgen::from_value(row)
+                        .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))
+                })
+                .collect()
+        }
+
+        /// Runs a query and returns its first row.
+        pub fn first<T: DeserializeOwned>(
+            &self,
+            query: &str,
+            params: Vec<JsValue>,
+        ) -> worker::Result<Option<T>> {
+            Ok(self.rows(query, params)?.into_iter().next())
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! One durable row a batch, counters per minute of receipt, and what is owed. One object per scope, dataset and UTC day
+//! of the batch's first record.
+//!
+//! State: `batches` and `selections` (the rows; written once, by batch id and by batch id and job) and the counters
+//! derived from them in the same synchronous stretch, so that a row and its counters stand or fall together. Called by
+//! ingest and by `/stats`. An eviction loses nothing but the memory that the registry knows this ledger.
+//! The alarm makes owed selections from the archived objects.
+
+use super::registry::LedgerRow;
+use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
+use crate::ledger::{
+    Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
+    minute_of, owed_retry_millis,
+};
+use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::owed;
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
+
+/// Brought up to date one by one; never edited, only added to.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE batches (id TEXT PRIMARY KEY, object TEXT NOT NULL, object_bytes INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, first_at INTEGER, last_at INTEGER, records INTEGER NOT NULL,
+        bytes_raw INTEGER NOT NULL, bytes_compressed INTEGER NOT NULL, invalid_lines INTEGER NOT NULL,
+        quarantine TEXT) WITHOUT ROWID;
+    CREATE INDEX batches_by_object ON batches (object);
+    CREATE TABLE selections (batch TEXT NOT NULL, job INTEGER NOT NULL, minute INTEGER NOT NULL, records INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, owed TEXT, attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (batch, job)) WITHOUT ROWID;
+    CREATE INDEX selections_owed ON selections (next_at) WHERE owed IS NOT NULL;
+    CREATE TABLE minutes (minute INTEGER PRIMARY KEY, batches INTEGER NOT NULL DEFAULT 0, records INTEGER NOT NULL DEFAULT 0,
+        bytes_raw INTEGER NOT NULL DEFAULT 0, bytes_compressed INTEGER NOT NULL DEFAULT 0,
+        archived_batches INTEGER NOT NULL DEFAULT 0, archived_bytes INTEGER NOT NULL DEFAULT 0,
+        invalid_lines INTEGER NOT NULL DEFAULT 0, tests INTEGER NOT NULL DEFAULT 0, duplicates INTEGER NOT NULL DEFAULT 0);
+    CREATE TABLE invalid (minute INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (minute, reason)) WITHOUT ROWID;
+    CREATE TABLE job_minutes (minute INTEGER NOT NULL, job INTEGER NOT NULL, batches INTEGER NOT NULL DEFAULT 0,
+        records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, owed_batches INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (minute, job)) WITHOUT ROWID;
+"];
+
+/// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
+pub const PRESENCE_MILLIS: u64 = 3_600_000;
+
+/// Owed selections made in one alarm; more follow in the next one.
+const OWED_PER_ALARM: u64 = 8;
+
+/// A batch to look up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LookupQuery {
+    /// The batch.
+    pub batch_id: String,
+    /// The object that it would be archived under.
+    pub object: String,
+}
+
+/// Something to count that is no batch.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// What.
+    pub what: Occurrence,
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for.
+    pub day: String,
+    /// When, unix milliseconds.
+    pub at_millis: u64,
+}
+
+/// A range of minutes of receipt, both ends included.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct MinuteRange {
+    /// First minute.
+    pub from: u64,
+    /// Last minute.
+    pub to: u64,
+}
+
+/// See the module.
+#[durable_object(alarm)]
+pub struct Ledger {
+    state: State,
+    env: Env,
+    sql: std::result::Result<Sql, String>,
+    known_until_millis: Cell<u64>,
+    name: RefCell<Option<String>>,
+}
+
+impl DurableObject for Ledger {
+    fn new(state: State, env: Env) -> Self {
+        let opened = Sql::of(&state).and_then(|sql| {
+            sql.migrate(MIGRATIONS)?;
+            Ok(sql)
+        });
+        Self {
+            sql: opened.map_err(|e| e.to_string()),
+            state,
+            env,
+            known_until_millis: Cell::new(0),
+            name: RefCell::new(None),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        match own_name(&request) {
+            Ok(name) => self.name.replace(Some(name)),
+            Err(e) => return answer::<()>(Err(e)),
+        };
+        match request.path().as_str() {
+            "/commit" => match question(&mut request).await {
+                Ok((commit, _)) => answer(self.commit(commit).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/lookup" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.lookup(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/count" => match question(&mut request).await {
+                Ok((count, _)) => answer(self.count(&count).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/summary" => match question(&mut request).await {
+                Ok((range, _)) => answer(self.summary(range)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            _ => Response::error("no such operation", 404),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        if let Err(e) = self.work_off_owed().await {
+            worker::console_error!("owed selections: {e}");
+            self.state.storage().set_alarm(owed_retry_millis(4) as i64).await?;
+        }
+        Response::empty()
+    }
+}
+
+#[derive(Deserialize)]
+struct OwedRow {
+    batch: String,
+    job: u64,
+    attempts: u32,
+    minute: u64,
+    object: String,
+    received_at: u64,
+}
+
+impl Ledger {
+    fn sql(&self) -> Result<&Sql> {
+        self.sql
+            .as_ref()
+            .map_err(|e| worker::Error::RustError(e.clone()))
+    }
+
+    /// `/stats` finds ledgers through the registry, so the registry has to know this one before it counts anything.
+    async fn make_known(&self, scope: &str, dataset: &str, day: &str) -> Result<()> {
+        let now = now_millis();
+        if now < self.known_until_millis.get() {
+            return Ok(());
+        }
+        let Some(name) = self.name.borrow().clone() else {
+            return Err(worker::Error::RustError("the ledger has no name".to_owned()));
+        };
+        let row = LedgerRow {
+            name,
+            scope: scope.to_owned(),
+            dataset: dataset.to_owned(),
+            day: day.to_owned(),
+            first_seen: now,
+            last_seen: now,
+        };
+        let (): () = call(&self.env, Class::Registry, REGISTRY_NAME, "ledger", &row).await?;
+        self.known_until_millis.set(now + PRESENCE_MILLIS);
+        Ok(())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitResult> {
+        self.make_known(&commit.scope, &commit.dataset, &commit.day).await?;
+        // No await between here and the end of `write`: reads and writes are one transaction.
+        let result = self.write(&commit)?;
+        if commit
+            .selections
+            .iter()
+            .any(|selection| selection.state != SelectionState::Stored)
+        {
+            self.state.storage().set_alarm(owed_retry_millis(0) as i64).await?;
+        }
+        Ok(result)
+    }
+
+    fn write(&self, commit: &Commit) -> Result<CommitResult> {
+        let sql = self.sql()?;
+        let minute = minute_of(commit.received_at_millis);
+        let is_new = sql
+            .objects("SELECT 1 FROM batches WHERE id = ?", params![&commit.batch_id])?
+            .length()
+            == 0;
+        if is_new {
+            let (first_at, last_at) = commit.event_millis.unzip();
+            sql.run(
+                "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
+                    bytes_compressed, invalid_lines, quarantine) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    &commit.batch_id,
+                    &commit.object,
+                    commit.object_bytes,
+                    commit.received_at_millis,
+                    first_at,
+                    last_at,
+                    commit.records,
+                    commit.bytes_raw,
+                    commit.bytes_compressed,
+                    commit.invalid_lines,
+                    commit.quarantine.as_deref()
+                ],
+            )?;
+            sql.run(
+                "INSERT INTO minutes (minute, batches, records, bytes_raw, bytes_compressed, archived_batches,
+                    archived_bytes, invalid_lines) VALUES (?, 1, ?, ?, ?, 1, ?, ?) ON CONFLICT (minute) DO UPDATE SET
+                    batches = batches + 1, records = records + excluded.records,
+                    bytes_raw = bytes_raw + excluded.bytes_raw,
+                    bytes_compressed = bytes_compressed + excluded.bytes_compressed,
+                    archived_batches = archived_batches + 1, archived_bytes = archived_bytes + excluded.archived_bytes,
+                    invalid_lines = invalid_lines + excluded.invalid_lines",
+                params![
+                    minute,
+                    commit.records,
+                    commit.bytes_raw,
+                    commit.bytes_compressed,
+                    commit.object_bytes,
+                    commit.invalid_lines
+                ],
+            )?;
+            for (reason, count) in &commit.invalid {
+                sql.run(
+                    "INSERT INTO invalid (minute, reason, count) VALUES (?, ?, ?)
+                        ON CONFLICT (minute, reason) DO UPDATE SET count = count + excluded.count",
+                    params![minute, reason, *count],
+                )?;
+            }
+        } else {
+            self.add_occurrence(minute, Occurrence::Duplicate)?;
+        }
+        // Also for a duplicate: its attempt may have known a job that the first one did not.
+        for selection in &commit.selections {
+            self.write_selection(&commit.batch_id, minute, selection)?;
+        }
+        Ok(if is_new { CommitResult::Committed } else { CommitResult::Duplicate })
+    }
+
+    fn write_selection(&self, batch: &str, minute: u64, selection: &JobSelection) -> Result<()> {
+        let sql = self.sql()?;
+        let JobSelection { job_id, records, bytes, state } = selection;
+        let owed = match state {
+            SelectionState::Stored => None,
+            SelectionState::Owed { reason } => Some(reason.as_str()),
+        };
+        let known = sql.objects(
+            "SELECT 1 FROM selections WHERE batch = ? AND job = ?",
+            params![batch, *job_id],
+        )?;
+        if known.length() > 0 {
+            return Ok(());
+        }
+        sql.run(
+            "INSERT INTO selections (batch, job, minute, records, bytes, owed, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            params![batch, *job_id, minute, *records, *bytes, owed, now_millis()],
+        )?;
+        sql.run(
+            "INSERT INTO job_minutes (minute, job, batches, records, bytes, owed_batches) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (minute, job) DO UPDATE SET batches = batches + excluded.batches,
+                records = records + excluded.records, bytes = bytes + excluded.bytes,
+                owed_batches = owed_batches + excluded.owed_batches",
+            params![
+                minute,
+                *job_id,
+                u64::from(*records > 0),
+                *records,
+                *bytes,
+                u64::from(owed.is_some())
+            ],
+        )
+    }
+
+    fn add_occurrence(&self, minute: u64, what: Occurrence) -> Result<()> {
+        let query = match what {
+            Occurrence::Test => {
+                "INSERT INTO minutes (minute, tests) VALUES (?, 1)
+                    ON CONFLICT (minute) DO UPDATE SET tests = tests + 1"
+            }
+            Occurrence::Duplicate => {
+                "INSERT INTO minutes (minute, duplicates) VALUES (?, 1)
+                    ON CONFLICT (minute) DO UPDATE SET duplicates = duplicates + 1"
+            }
+        };
+        self.sql()?.run(query, params![minute])
+    }
+
+    async fn count(&self, count: &Count) -> Result<()> {
+        self.make_known(&count.scope, &count.dataset, &count.day).await?;
+        self.add_occurrence(minute_of(count.at_millis), count.what)
+    }
+
+    fn lookup(&self, query: &LookupQuery) -> Result<Lookup> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: String,
+            object: String,
+        }
+        let rows: Vec<Row> = self.sql()?.rows(
+            "SELECT id, object FROM batches WHERE id = ? OR object = ?",
+            params![&query.batch_id, &query.object],
+        )?;
+        let own = rows.iter().find(|row| row.id == query.batch_id);
+        Ok(Lookup {
+            is_committed: own.is_some(),
+            object: own.map(|row| row.object.clone()),
+            object_is_taken: rows
+                .iter()
+                .any(|row| row.id != query.batch_id && row.object == query.object),
+        })
+    }
+
+    fn summary(&self, range: MinuteRange) -> Result<Summary> {
+        let sql = self.sql()?;
+        let between = || params![range.from, range.to];
+        let mut summary: Summary = sql
+            .first(
+                "SELECT coalesce(sum(batches), 0) AS batches, coalesce(sum(records), 0) AS records,
+                    coalesce(sum(bytes_raw), 0) AS bytes_raw, coalesce(sum(bytes_compressed), 0) AS bytes_compressed,
+                    coalesce(sum(archived_batches), 0) AS archived_batches,
+                    coalesce(sum(archived_bytes), 0) AS archived_bytes,
+                    coalesce(sum(invalid_lines), 0) AS invalid_lines, coalesce(sum(tests), 0) AS tests,
+                    coalesce(sum(duplicates), 0) AS duplicates FROM minutes WHERE minute BETWEEN ? AND ?",
+                between(),
+            )?
+            .unwrap_or_default();
+        #[derive(Deserialize)]
+        struct Reason {
+            reason: String,
+            count: u64,
+        }
+        for Reason { reason, count } in sql.rows(
+            "SELECT reason, sum(count) AS count FROM invalid WHERE minute BETWEEN ? AND ? GROUP BY reason",
+            between(),
+        )? {
+            summary.invalid.insert(reason, count);
+        }
+        #[derive(Deserialize)]
+        struct JobSum {
+            job: u64,
+            #[serde(flatten)]
+            selected: JobSelected,
+        }
+        for JobSum { job, selected } in sql.rows(
+            "SELECT job, sum(batches) AS batches, sum(records) AS records, sum(bytes) AS bytes,
+                sum(owed_batches) AS owed_batches FROM job_minutes WHERE minute BETWEEN ? AND ? GROUP BY job",
+            between(),
+        )? {
+            summary.jobs.insert(job, selected);
+        }
+        Ok(summary)
+    }
+
+    /// Makes what is due, then sleeps until more is. Every step may be repeated: the outbox knows the batch.
+    async fn work_off_owed(&self) -> Result<()> {
+        let due: Vec<OwedRow> = self.sql()?.rows(
+            "SELECT s.batch, s.job, s.attempts, s.minute, b.object, b.received_at FROM selections s
+                JOIN batches b ON b.id = s.batch WHERE s.owed IS NOT NULL AND s.next_at <= ? ORDER BY s.next_at LIMIT ?",
+            params![now_millis(), OWED_PER_ALARM],
+        )?;
+        if !due.is_empty() {
+            // Before the work, so that dying in the middle of it only delays the rest.
+            self.state.storage().set_alarm(owed_retry_millis(4) as i64).await?;
+        }
+        for row in due {
+            let debt = owed::Debt {
+                batch_id: row.batch.clone(),
+                object: row.object.clone(),
+                job_id: row.job,
+                received_at_millis: row.received_at,
+            };
+            match owed::settle(&self.env, &debt).await {
+                Ok((records, bytes)) => self.settled(&row, records, bytes)?,
+                Err(reason) => {
+                    let next_at = now_millis() + owed_retry_millis(row.attempts);
+                    self.sql()?.run(
+                        "UPDATE selections SET attempts = attempts + 1, next_at = ?, owed = ? WHERE batch = ? AND job = ?",
+                        params![next_at, &reason, &row.batch, row.job],
+                    )?;
+                }
+            }
+        }
+        #[derive(Deserialize)]
+        struct Next {
+            next_at: Option<u64>,
+        }
+        let next: Option<Next> = self.sql()?.first(
+            "SELECT min(next_at) AS next_at FROM selections WHERE owed IS NOT NULL",
+            params![],
+        )?;
+        match next.and_then(|next| next.next_at) {
+            Some(at) => {
+                let wait = at.saturating_sub(now_millis()).max(10);
+                self.state.storage().set_alarm(wait as i64).await
+            }
+            None => self.state.storage().delete_alarm().await,
+        }
+    }
+
+    fn settled(&self, row: &OwedRow, records: u64, bytes: u64) -> Result<()> {
+        let sql = self.sql()?;
+        sql.run(
+            "UPDATE selections SET owed = NULL, records = ?, bytes = ? WHERE batch = ? AND job = ?",
+            params![records, bytes, &row.batch, row.job],
+        )?;
+        sql.run(
+            "UPDATE job_minutes SET owed_batches = owed_batches - 1, batches = batches + ?, records = records + ?,
+                bytes = bytes + ? WHERE minute = ? AND job = ?",
+            params![u64::from(records > 0), records, bytes, row.minute, row.job],
+        )
+    }
+}

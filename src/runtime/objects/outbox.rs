@@ -1,0 +1,532 @@
+//! A job's selected records, durable until the destination accepts them. One object per job.
+//!
+//! State: `entries` (payload or reference; the sequence is the order of delivery), `pushes` (at most one: the push that
+//! is being tried, written down before it is sent), `batches` (what was appended, so that a second append changes
+//! nothing), counters per minute of receipt, and a few facts for the job's health. The decisions are
+//! [`crate::outbox::step`]'s; this file reads and writes rows and talks to the destination.
+//! An eviction loses nothing: an unanswered push is sent again under the same id. The alarm pushes.
+
+use super::registry::{JobRow, JobsQuery};
+use super::{Class, REGISTRY_NAME, answer, blob, call, now_millis, question};
+use crate::destination::Outcome;
+use crate::ledger::minute_of;
+use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
+use crate::outbox::{
+    Append, AppendAnswer, AppendResult, CurrentPush, Effect, EntryFacts, EntrySource, Event,
+    JobState, PushLimits, Queue, Summary, Waiting, gather, step,
+};
+use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::objects::ledger::MinuteRange;
+use crate::runtime::{archive, config, push};
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::cell::Cell;
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
+
+/// Brought up to date one by one; never edited, only added to.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE entries (seq INTEGER PRIMARY KEY AUTOINCREMENT, batch TEXT NOT NULL, minute INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, kind TEXT NOT NULL,
+        object TEXT, start INTEGER, payload BLOB, push TEXT);
+    CREATE INDEX entries_waiting ON entries (seq) WHERE push IS NULL;
+    CREATE INDEX entries_by_object ON entries (object) WHERE object IS NOT NULL;
+    CREATE TABLE pushes (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    CREATE TABLE batches (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        appended_at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX batches_by_age ON batches (appended_at);
+    CREATE TABLE minutes (minute INTEGER PRIMARY KEY, stored_batches INTEGER NOT NULL DEFAULT 0,
+        stored_records INTEGER NOT NULL DEFAULT 0, stored_bytes INTEGER NOT NULL DEFAULT 0,
+        delivered_records INTEGER NOT NULL DEFAULT 0, delivered_bytes INTEGER NOT NULL DEFAULT 0,
+        discarded_records INTEGER NOT NULL DEFAULT 0, discarded_bytes INTEGER NOT NULL DEFAULT 0);
+    CREATE TABLE health (one INTEGER PRIMARY KEY CHECK (one = 1), job INTEGER, delivered_pushes INTEGER NOT NULL DEFAULT 0,
+        last_success INTEGER, last_error INTEGER, error_message TEXT);
+    INSERT INTO health (one) VALUES (1);
+"];
+
+/// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
+const GATHER_ENTRIES: u64 = 1_000;
+
+/// How long one alarm pushes before it lets others in; far below the platform's 15 minutes.
+const ALARM_MILLIS: u64 = 60_000;
+
+/// When the alarm looks again, should it die in the middle of a push: after the push has had its deadline.
+const REARM_MILLIS: u64 = PUSH_DEADLINE_MILLIS + 15_000;
+
+/// See the module.
+#[durable_object(alarm)]
+pub struct Outbox {
+    state: State,
+    env: Env,
+    sql: std::result::Result<Sql, String>,
+    /// The alarm is at work and will see what is appended meanwhile.
+    is_working: Cell<bool>,
+}
+
+impl DurableObject for Outbox {
+    fn new(state: State, env: Env) -> Self {
+        let opened = Sql::of(&state).and_then(|sql| {
+            sql.migrate(MIGRATIONS)?;
+            Ok(sql)
+        });
+        Self {
+            sql: opened.map_err(|e| e.to_string()),
+            state,
+            env,
+            is_working: Cell::new(false),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        match request.path().as_str() {
+            "/append" => match question(&mut request).await {
+                Ok((append, inline)) => answer(self.append(&append, &inline).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/wake" => answer(self.wake_now().await),
+            "/summary" => match question(&mut request).await {
+                Ok((range, _)) => answer(self.summary(range)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            _ => Response::error("no such operation", 404),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.is_working.set(true);
+        let worked = self.work().await;
+        self.is_working.set(false);
+        match worked {
+            Ok(Some(at_millis)) => self.arm(at_millis).await?,
+            Ok(None) => {}
+            Err(e) => {
+                worker::console_error!("outbox: {e}");
+                self.arm(now_millis() + 5_000).await?;
+            }
+        }
+        Response::empty()
+    }
+}
+
+#[derive(Deserialize)]
+struct StoredPush {
+    id: String,
+    records: u64,
+    attempts: u32,
+    next_at: u64,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    records: u64,
+    bytes: u64,
+    oldest: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct EntryRow {
+    seq: u64,
+    batch: String,
+    records: u64,
+    bytes: u64,
+    kind: String,
+}
+
+impl Outbox {
+    fn sql(&self) -> Result<&Sql> {
+        self.sql
+            .as_ref()
+            .map_err(|e| worker::Error::RustError(e.clone()))
+    }
+
+    async fn arm(&self, at_millis: u64) -> Result<()> {
+        let wait = at_millis.saturating_sub(now_millis());
+        self.state.storage().set_alarm(wait as i64).await
+    }
+
+    async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
+        // No await between here and the end of `store`: reads and writes are one transaction.
+        let stored = self.store(append, inline)?;
+        if stored.result == AppendResult::Stored && !self.is_working.get() {
+            let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
+            let at = match step(&queue, Event::Wake, now_millis()) {
+                Effect::SleepUntil(at) => at,
+                _ => now_millis(),
+            };
+            self.arm(at).await?;
+        }
+        Ok(stored)
+    }
+
+    fn store(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
+        let sql = self.sql()?;
+        let (records, bytes) = append
+            .segments
+            .iter()
+            .fold((0, 0), |(records, bytes), (segment, _)| {
+                (records + segment.records, bytes + segment.bytes)
+            });
+        #[derive(Deserialize)]
+        struct Known {
+            records: u64,
+            bytes: u64,
+        }
+        let known: Option<Known> = sql.first(
+            "SELECT records, bytes FROM batches WHERE id = ?",
+            params![&append.batch_id],
+        )?;
+        if let Some(Known { records, bytes }) = known {
+            return Ok(AppendAnswer { result: AppendResult::Duplicate, records, bytes });
+        }
+        let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
+        if self.waiting_totals()?.bytes + bytes > most {
+            return Ok(AppendAnswer { result: AppendResult::Full, records: 0, bytes: 0 });
+        }
+        let now = now_millis();
+        let minute = minute_of(append.received_at_millis);
+        let mut at = 0_u32;
+        for (segment, source) in &append.segments {
+            let (kind, object, start, payload) = match source {
+                EntrySource::Inline => {
+                    let end = at + segment.bytes as u32;
+                    let payload = inline.subarray(at, end);
+                    if end > inline.length() {
+                        let what = "the append is shorter than its segments say";
+                        return Err(worker::Error::RustError(what.to_owned()));
+                    }
+                    at = end;
+                    ("inline", None, None, Some(payload.into()))
+                }
+                EntrySource::Spool { key, start } => ("spool", Some(key), Some(*start), None),
+                EntrySource::Archive { key, size } => ("archive", Some(key), Some(*size), None),
+            };
+            sql.run(
+                "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    &append.batch_id,
+                    minute,
+                    append.received_at_millis,
+                    segment.records,
+                    segment.bytes,
+                    kind,
+                    object,
+                    start,
+                    payload as Option<wasm_bindgen::JsValue>
+                ],
+            )?;
+        }
+        sql.run(
+            "INSERT INTO batches (id, records, bytes, appended_at) VALUES (?, ?, ?, ?)",
+            params![&append.batch_id, records, bytes, now],
+        )?;
+        sql.run(
+            "INSERT INTO minutes (minute, stored_batches, stored_records, stored_bytes) VALUES (?, 1, ?, ?)
+                ON CONFLICT (minute) DO UPDATE SET stored_batches = stored_batches + 1,
+                stored_records = stored_records + excluded.stored_records,
+                stored_bytes = stored_bytes + excluded.stored_bytes",
+            params![minute, records, bytes],
+        )?;
+        sql.run("UPDATE health SET job = ?", params![append.job_id])?;
+        Ok(AppendAnswer { result: AppendResult::Stored, records, bytes })
+    }
+
+    /// The job changed: look at it now.
+    async fn wake_now(&self) -> Result<()> {
+        self.sql()?.run("UPDATE pushes SET next_at = 0", params![])?;
+        if self.is_working.get() {
+            return Ok(());
+        }
+        self.arm(now_millis()).await
+    }
+
+    fn current_push(&self) -> Result<Option<StoredPush>> {
+        self.sql()?
+            .first("SELECT id, records, attempts, next_at FROM pushes LIMIT 1", params![])
+    }
+
+    fn waiting_totals(&self) -> Result<Totals> {
+        let totals = self.sql()?.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
+                min(received_at) AS oldest FROM entries",
+            params![],
+        )?;
+        Ok(totals.unwrap_or(Totals { records: 0, bytes: 0, oldest: None }))
+    }
+
+    fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
+        let next: Option<Totals> = self.sql()?.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
+                FROM (SELECT records, bytes, received_at FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?)",
+            params![GATHER_ENTRIES],
+        )?;
+        Ok(Queue {
+            job,
+            push: self.current_push()?.map(|push| CurrentPush {
+                attempts: push.attempts,
+                next_attempt_millis: push.next_at,
+            }),
+            waiting: next.map_or_else(Waiting::default, |next| Waiting {
+                records: next.records,
+                bytes: next.bytes,
+                oldest_millis: next.oldest.unwrap_or(0),
+            }),
+            limits,
+        })
+    }
+
+    /// Pushes until nothing is due. Returns when to look again, unless the alarm set before the work does.
+    async fn work(&self) -> Result<Option<u64>> {
+        let started = now_millis();
+        self.sql()?.run(
+            "DELETE FROM batches WHERE appended_at < ?",
+            params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
+        )?;
+        if self.waiting_totals()?.records == 0 {
+            return Ok(None);
+        }
+        self.arm(started + REARM_MILLIS).await?;
+        let row = self.job().await?;
+        let job = match &row {
+            Some(row) if row.deleted_at.is_none() && row.job.enabled => JobState::Enabled,
+            Some(row) if row.deleted_at.is_none() => JobState::Disabled,
+            _ => JobState::Deleted,
+        };
+        let limits = row.as_ref().map_or(PushLimits::new(None, None, None), |row| {
+            let job = &row.job;
+            PushLimits::new(
+                job.max_upload_bytes,
+                job.max_upload_records,
+                job.max_upload_interval_seconds,
+            )
+        });
+        loop {
+            if now_millis() > started + ALARM_MILLIS {
+                return Ok(Some(now_millis()));
+            }
+            match step(&self.queue(job, limits)?, Event::Wake, now_millis()) {
+                Effect::Sleep => return Ok(None),
+                Effect::SleepUntil(at) => return Ok(Some(at)),
+                Effect::FormPush => self.form_push(&limits)?,
+                Effect::Discard => self.discard().await?,
+                Effect::SendPush => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.arm(now_millis() + REARM_MILLIS).await?;
+                    let outcome = self.send(row).await?;
+                    let event = Event::Answered { outcome, jitter: js_sys::Math::random() };
+                    // The table may have changed while the destination was asked, the current push can not have.
+                    match step(&self.queue(job, limits)?, event, now_millis()) {
+                        Effect::Delivered => self.delivered().await?,
+                        Effect::RetryAt { at_millis, reason } => {
+                            self.sql()?.run("UPDATE pushes SET next_at = ?", params![at_millis])?;
+                            self.sql()?.run(
+                                "UPDATE health SET last_error = ?, error_message = ?",
+                                params![now_millis(), &reason],
+                            )?;
+                        }
+                        _ => {}
+                    }
+                }
+                Effect::Delivered | Effect::RetryAt { .. } => return Ok(None),
+            }
+        }
+    }
+
+    async fn job(&self) -> Result<Option<JobRow>> {
+        #[derive(Deserialize)]
+        struct Own {
+            job: Option<u64>,
+        }
+        let own: Option<Own> = self.sql()?.first("SELECT job FROM health", params![])?;
+        let query = JobsQuery {
+            id: own.and_then(|own| own.job),
+            with_deleted: true,
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn form_push(&self, limits: &PushLimits) -> Result<()> {
+        let sql = self.sql()?;
+        let rows: Vec<EntryRow> = sql.rows(
+            "SELECT seq, batch, records, bytes, kind FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?",
+            params![GATHER_ENTRIES],
+        )?;
+        let facts = rows.iter().map(|row| EntryFacts {
+            records: row.records,
+            bytes: row.bytes,
+            is_archive: row.kind == "archive",
+        });
+        let taken = rows.get(..gather(facts, limits)).unwrap_or_default();
+        let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
+            return Ok(());
+        };
+        // Of the batch and not of the time, so that two deployments fed with the same bytes agree.
+        let mut hash = Sha256::new();
+        for row in taken {
+            hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
+        }
+        hash.update(first.seq.to_le_bytes());
+        let id: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        sql.run(
+            "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
+            params![
+                &id,
+                taken.iter().map(|row| row.records).sum::<u64>(),
+                taken.iter().map(|row| row.bytes).sum::<u64>()
+            ],
+        )?;
+        sql.run(
+            "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
+            params![&id, first.seq, last.seq],
+        )
+    }
+
+    async fn send(&self, row: &JobRow) -> Result<Outcome> {
+        let Some(current) = self.current_push()? else {
+            return Ok(Outcome::from_network_error("there is no push to send"));
+        };
+        self.sql()?.run("UPDATE pushes SET attempts = attempts + 1", params![])?;
+        let entries = self.sql()?.objects(
+            "SELECT seq, kind, object, start, bytes FROM entries WHERE push = ? ORDER BY seq",
+            params![&current.id],
+        )?;
+        let parts = entries
+            .iter()
+            .map(|entry| serde_wasm_bindgen::from_value(entry))
+            .collect::<std::result::Result<Vec<push::Part>, _>>()
+            .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))?;
+        let inline = |seq: u64| {
+            let rows = self
+                .sql()?
+                .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
+            blob(&rows.get(0), "payload")
+        };
+        let facts = push::Facts { id: &current.id, records: current.records };
+        Ok(push::send(&self.env, &row.job, &facts, &parts, inline).await)
+    }
+
+    async fn delivered(&self) -> Result<()> {
+        let sql = self.sql()?;
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        self.count_out("delivered", "WHERE push IS NOT NULL")?;
+        let objects = self.spool_objects("WHERE push IS NOT NULL")?;
+        sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
+        sql.run("DELETE FROM pushes", params![])?;
+        sql.run(
+            "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
+                error_message = NULL",
+            params![now_millis()],
+        )?;
+        self.delete_unreferenced(objects).await
+    }
+
+    async fn discard(&self) -> Result<()> {
+        let sql = self.sql()?;
+        self.count_out("discarded", "")?;
+        let objects = self.spool_objects("")?;
+        sql.run("DELETE FROM entries", params![])?;
+        sql.run("DELETE FROM pushes", params![])?;
+        self.delete_unreferenced(objects).await
+    }
+
+    /// Adds the entries that leave to the counters of the minutes in which they came.
+    fn count_out(&self, how: &str, which: &str) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Leaving {
+            minute: u64,
+            records: u64,
+            bytes: u64,
+        }
+        let sql = self.sql()?;
+        let leaving: Vec<Leaving> = sql.rows(
+            &format!("SELECT minute, sum(records) AS records, sum(bytes) AS bytes FROM entries {which} GROUP BY minute"),
+            params![],
+        )?;
+        for Leaving { minute, records, bytes } in leaving {
+            sql.run(
+                &format!(
+                    "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ? WHERE minute = ?"
+                ),
+                params![records, bytes, minute],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn spool_objects(&self, which: &str) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Row {
+            object: String,
+            kind: String,
+        }
+        let rows: Vec<Row> = self.sql()?.rows(
+            &format!("SELECT DISTINCT coalesce(object, '') AS object, kind FROM entries {which}"),
+            params![],
+        )?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.kind == "spool")
+            .map(|row| row.object)
+            .collect())
+    }
+
+    async fn delete_unreferenced(&self, objects: Vec<String>) -> Result<()> {
+        let sql = self.sql()?;
+        let mut unreferenced = Vec::new();
+        for object in objects {
+            let left = sql.objects("SELECT 1 FROM entries WHERE object = ? LIMIT 1", params![&object])?;
+            if left.length() == 0 {
+                unreferenced.push(object);
+            }
+        }
+        archive::delete_all(&self.env.bucket(config::ARCHIVE)?, &unreferenced).await;
+        Ok(())
+    }
+
+    fn summary(&self, range: MinuteRange) -> Result<Summary> {
+        let sql = self.sql()?;
+        let between = || params![range.from, range.to];
+        let mut summary: Summary = sql
+            .first(
+                "SELECT coalesce(sum(stored_batches), 0) AS stored_batches,
+                    coalesce(sum(stored_records), 0) AS stored_records, coalesce(sum(stored_bytes), 0) AS stored_bytes,
+                    coalesce(sum(delivered_records), 0) AS delivered_records,
+                    coalesce(sum(delivered_bytes), 0) AS delivered_bytes,
+                    coalesce(sum(discarded_records), 0) AS discarded_records,
+                    coalesce(sum(discarded_bytes), 0) AS discarded_bytes FROM minutes WHERE minute BETWEEN ? AND ?",
+                between(),
+            )?
+            .unwrap_or_default();
+        let waiting: Option<Totals> = sql.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
+                FROM entries WHERE minute BETWEEN ? AND ?",
+            between(),
+        )?;
+        if let Some(waiting) = waiting {
+            summary.waiting_records = waiting.records;
+            summary.waiting_bytes = waiting.bytes;
+            summary.oldest_waiting_millis = waiting.oldest;
+        }
+        #[derive(Deserialize)]
+        struct Health {
+            delivered_pushes: u64,
+            last_success: Option<u64>,
+            last_error: Option<u64>,
+            error_message: Option<String>,
+        }
+        if let Some(health) = sql.first::<Health>("SELECT * FROM health", params![])? {
+            summary.delivered_pushes = health.delivered_pushes;
+            summary.last_success_millis = health.last_success;
+            summary.last_error_millis = health.last_error;
+            summary.error_message = health.error_message;
+        }
+        summary.attempts = self.current_push()?.map_or(0, |push| push.attempts);
+        Ok(summary)
+    }
+}

@@ -1,0 +1,211 @@
+//! Jobs, and the names of the ledgers. One object for the deployment.
+//!
+//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown) and `ledgers`. Called by
+//! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
+
+use super::{answer, now_millis, question};
+use crate::logpush::job::Job;
+use crate::runtime::js::sql::{Sql, params};
+use serde::{Deserialize, Serialize};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
+
+/// Brought up to date one by one; never edited, only added to.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, dataset TEXT NOT NULL,
+        version INTEGER NOT NULL, deleted_at INTEGER, body TEXT NOT NULL);
+    CREATE INDEX jobs_by_scope ON jobs (scope, dataset) WHERE deleted_at IS NULL;
+    CREATE TABLE ledgers (name TEXT PRIMARY KEY, scope TEXT NOT NULL, dataset TEXT NOT NULL, day TEXT NOT NULL,
+        first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL) WITHOUT ROWID;
+"];
+
+/// Which jobs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct JobsQuery {
+    /// Of this scope only.
+    pub scope: Option<String>,
+    /// Of this dataset only.
+    pub dataset: Option<String>,
+    /// This job only.
+    pub id: Option<u64>,
+    /// Deleted ones too.
+    pub with_deleted: bool,
+}
+
+/// A job and whether it still exists.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The job.
+    pub job: Job,
+    /// When it was deleted, unix milliseconds.
+    pub deleted_at: Option<u64>,
+}
+
+/// A job that replaces another, if that one still is what the caller read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Update {
+    /// The new job; its version counts up.
+    pub job: Job,
+    /// The version that was read.
+    pub expected_version: u64,
+}
+
+/// A ledger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LedgerRow {
+    /// Its Durable Object name.
+    pub name: String,
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// `YYYYMMDD`.
+    pub day: String,
+    /// When it first took a batch, unix milliseconds.
+    pub first_seen: u64,
+    /// When it last said that it takes batches; refreshed once an hour.
+    pub last_seen: u64,
+}
+
+/// See the module.
+#[durable_object(fetch)]
+pub struct Registry {
+    sql: Option<Sql>,
+    failure: String,
+}
+
+impl DurableObject for Registry {
+    fn new(state: State, _env: Env) -> Self {
+        let opened = Sql::of(&state).and_then(|sql| {
+            sql.migrate(MIGRATIONS)?;
+            Ok(sql)
+        });
+        match opened {
+            Ok(sql) => Self { sql: Some(sql), failure: String::new() },
+            Err(e) => Self { sql: None, failure: e.to_string() },
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        match request.path().as_str() {
+            "/jobs" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.jobs(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/create" => match question(&mut request).await {
+                Ok((job, _)) => answer(self.create(job)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/update" => match question(&mut request).await {
+                Ok((update, _)) => answer(self.update(update)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/delete" => match question(&mut request).await {
+                Ok((id, _)) => answer(self.delete(id)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/ledger" => match question(&mut request).await {
+                Ok((ledger, _)) => answer(self.remember_ledger(&ledger)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/ledgers" => answer(self.ledgers()),
+            _ => Response::error("no such operation", 404),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct StoredJob {
+    body: String,
+    deleted_at: Option<u64>,
+}
+
+impl Registry {
+    fn sql(&self) -> Result<&Sql> {
+        self.sql
+            .as_ref()
+            .ok_or_else(|| worker::Error::RustError(self.failure.clone()))
+    }
+
+    fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>> {
+        let rows: Vec<StoredJob> = self.sql()?.rows(
+            "SELECT body, deleted_at FROM jobs WHERE (?1 IS NULL OR scope = ?1) AND (?2 IS NULL OR dataset = ?2)
+                AND (?3 IS NULL OR id = ?3) AND (?4 = 1 OR deleted_at IS NULL) ORDER BY id",
+            params![
+                query.scope.as_deref(),
+                query.dataset.as_deref(),
+                query.id,
+                u64::from(query.with_deleted)
+            ],
+        )?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(JobRow { job: serde_json::from_str(&row.body)?, deleted_at: row.deleted_at })
+            })
+            .collect()
+    }
+
+    fn create(&self, mut job: Job) -> Result<Job> {
+        let sql = self.sql()?;
+        #[derive(Deserialize)]
+        struct Id {
+            id: u64,
+        }
+        let inserted: Option<Id> = sql.first(
+            "INSERT INTO jobs (scope, dataset, version, body) VALUES (?, ?, 1, '') RETURNING id",
+            params![&job.scope.to_string(), &job.dataset],
+        )?;
+        let Some(Id { id }) = inserted else {
+            return Err(worker::Error::RustError("the job got no id".to_owned()));
+        };
+        (job.id, job.version) = (id, 1);
+        let body = serde_json::to_string(&job)?;
+        sql.run("UPDATE jobs SET body = ? WHERE id = ?", params![&body, id])?;
+        Ok(job)
+    }
+
+    fn update(&self, update: Update) -> Result<Option<Job>> {
+        let Update { mut job, expected_version } = update;
+        let sql = self.sql()?;
+        let current = self.jobs(&JobsQuery { id: Some(job.id), ..JobsQuery::default() })?;
+        if !current.iter().any(|row| row.job.version == expected_version) {
+            return Ok(None);
+        }
+        job.version = expected_version + 1;
+        sql.run(
+            "UPDATE jobs SET body = ?, version = ? WHERE id = ?",
+            params![&serde_json::to_string(&job)?, job.version, job.id],
+        )?;
+        Ok(Some(job))
+    }
+
+    fn delete(&self, id: u64) -> Result<bool> {
+        let existed = !self
+            .jobs(&JobsQuery { id: Some(id), ..JobsQuery::default() })?
+            .is_empty();
+        let now = now_millis();
+        self.sql()?.run(
+            "UPDATE jobs SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL",
+            params![now, id],
+        )?;
+        Ok(existed)
+    }
+
+    fn remember_ledger(&self, ledger: &LedgerRow) -> Result<()> {
+        self.sql()?.run(
+            "INSERT INTO ledgers (name, scope, dataset, day, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)",
+            params![
+                &ledger.name,
+                &ledger.scope,
+                &ledger.dataset,
+                &ledger.day,
+                ledger.first_seen,
+                ledger.last_seen
+            ],
+        )
+    }
+
+    fn ledgers(&self) -> Result<Vec<LedgerRow>> {
+        self.sql()?.rows("SELECT * FROM ledgers ORDER BY name", params![])
+    }
+}

@@ -1,0 +1,178 @@
+//! A stream of bytes through the reader and the router, with what does not fit in memory spilled to R2. The one way to
+//! route a batch, whether it comes from a request or from the archive.
+
+use super::archive;
+use super::js;
+use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
+use crate::limits::{INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, READ_BYTES, WINDOW_BYTES};
+use crate::outbox::EntrySource;
+use crate::route::{Payload, Router, Routes, Segment};
+use js_sys::Uint8Array;
+use std::cell::{Cell, RefCell};
+use worker::Bucket;
+
+thread_local! {
+    /// Input block and inflate window: used without a break between taking and giving back, so all batches share them.
+    static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Batches that this isolate is working on.
+pub fn in_flight() -> usize {
+    IN_FLIGHT.get()
+}
+
+/// Where a job's selection lies, segment by segment.
+#[derive(Default)]
+struct Placed {
+    segments: Vec<(Segment, EntrySource)>,
+    spooled: Vec<String>,
+}
+
+/// What is ready to be appended to one outbox.
+pub struct Ready {
+    /// Each segment and its place.
+    pub segments: Vec<(Segment, EntrySource)>,
+    /// The bytes of the inline segments.
+    pub inline: Uint8Array,
+    /// R2 objects that belong to this attempt alone.
+    pub spooled: Vec<String>,
+}
+
+/// One batch on its way.
+pub struct Pipeline<'r> {
+    reader: Reader,
+    routes: &'r Routes,
+    /// What the router found.
+    pub router: Router<'r>,
+    bucket: Bucket,
+    spool_prefix: String,
+    placed: Vec<Placed>,
+}
+
+impl Drop for Pipeline<'_> {
+    fn drop(&mut self) {
+        IN_FLIGHT.set(IN_FLIGHT.get().saturating_sub(1));
+    }
+}
+
+impl<'r> Pipeline<'r> {
+    /// A pipeline at the start of a batch.
+    pub fn new(routes: &'r Routes, bucket: Bucket) -> Self {
+        IN_FLIGHT.set(IN_FLIGHT.get() + 1);
+        Self {
+            reader: Reader::new(),
+            routes,
+            router: Router::new(routes, 0),
+            bucket,
+            // Unique per attempt: two attempts may cut the same selection differently.
+            spool_prefix: format!("spool/{}", js::unique_name()),
+            placed: routes.jobs.iter().map(|_| Placed::default()).collect(),
+        }
+    }
+
+    /// What was read so far.
+    pub fn meter(&self) -> &Meter {
+        self.reader.meter()
+    }
+
+    /// What is wrong with the stream.
+    pub fn fault(&self) -> Option<StreamFault> {
+        self.reader.fault()
+    }
+
+    /// How the body came.
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.reader.encoding()
+    }
+
+    /// Takes the next block.
+    pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
+        let (mut at, end) = (0, block.length());
+        while at < end {
+            // Shared among all batches in flight, but never less than a window.
+            self.router.budget = (PAYLOAD_BUDGET_BYTES / in_flight().max(1)).max(WINDOW_BYTES);
+            let piece = block.subarray(at, end.min(at + READ_BYTES as u32));
+            let used = SCRATCH.with_borrow_mut(|(input, window)| {
+                input.resize(READ_BYTES, 0);
+                let Some(input) = input.get_mut(..piece.length() as usize) else {
+                    return 0;
+                };
+                piece.copy_to(input);
+                let projection = &self.routes.projection;
+                self.reader.feed(input, window, projection, &mut self.router)
+            });
+            at += used as u32;
+            self.spill_while_full().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the batch.
+    pub async fn finish(&mut self) -> Result<(), String> {
+        SCRATCH.with_borrow_mut(|(_, window)| {
+            let projection = &self.routes.projection;
+            self.reader.finish(window, projection, &mut self.router);
+        });
+        self.spill_while_full().await
+    }
+
+    async fn spill_while_full(&mut self) -> Result<(), String> {
+        use crate::batch::reader::Sink;
+        while self.router.is_full() {
+            let Some((index, payload)) = self.router.take_largest() else {
+                return Ok(());
+            };
+            self.spool(index, payload).await?;
+        }
+        Ok(())
+    }
+
+    async fn spool(&mut self, index: usize, payload: Payload) -> Result<(), String> {
+        let body = js::concatenated(payload.blocks(), payload.len());
+        let segments = payload.segments().to_vec();
+        // Frees the wasm memory before the put is awaited.
+        drop(payload);
+        let (Some(job), Some(placed)) = (self.routes.jobs.get(index), self.placed.get_mut(index))
+        else {
+            return Ok(());
+        };
+        let key = format!("{}/{}/{}", self.spool_prefix, job.job_id, placed.spooled.len());
+        let mut start = 0;
+        for segment in segments {
+            let source = EntrySource::Spool { key: key.clone(), start };
+            start += segment.bytes;
+            placed.segments.push((segment, source));
+        }
+        placed.spooled.push(key.clone());
+        archive::put_bytes(&self.bucket, &key, &body).await
+    }
+
+    /// What the job at `index` selected, placed: the last bytes inline when they are few.
+    pub async fn ready(&mut self, index: usize) -> Result<Ready, String> {
+        let payload = self.router.take(index);
+        let mut inline = Uint8Array::new_with_length(0);
+        if payload.len() > INLINE_MAX_BYTES {
+            self.spool(index, payload).await?;
+        } else if let Some(placed) = self.placed.get_mut(index) {
+            inline = js::concatenated(payload.blocks(), payload.len());
+            let segments = payload.segments().iter();
+            placed
+                .segments
+                .extend(segments.map(|segment| (*segment, EntrySource::Inline)));
+        }
+        let placed = self.placed.get_mut(index).map(std::mem::take).unwrap_or_default();
+        Ok(Ready {
+            segments: placed.segments,
+            inline,
+            spooled: placed.spooled,
+        })
+    }
+
+    /// Deletes what this attempt spilled, because the attempt failed.
+    pub async fn clean_up(&mut self) {
+        for placed in &mut self.placed {
+            archive::delete_all(&self.bucket, &std::mem::take(&mut placed.spooled)).await;
+        }
+    }
+}

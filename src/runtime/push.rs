@@ -1,0 +1,173 @@
+//! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
+
+use super::config;
+use super::js::{self, BlockReader, CompressionStream};
+use crate::destination::{self, Outcome};
+use crate::limits::{ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
+use crate::logpush::job::Job;
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use worker::{Bucket, Env};
+
+/// What identifies a push.
+pub struct Facts<'a> {
+    /// Stable over all attempts.
+    pub id: &'a str,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// One entry of the push, as its row says.
+#[derive(Debug, Deserialize)]
+pub struct Part {
+    /// The row.
+    pub seq: u64,
+    /// `inline`, `spool` or `archive`.
+    pub kind: String,
+    /// The R2 object of a spooled or archived one.
+    pub object: Option<String>,
+    /// Where it begins in a spooled object; the size of an archived one.
+    pub start: Option<u64>,
+    /// Its raw bytes.
+    pub bytes: u64,
+}
+
+/// Sends a push once. Every failure is an outcome; nothing is lost by one.
+pub async fn send(
+    env: &Env,
+    job: &Job,
+    facts: &Facts<'_>,
+    parts: &[Part],
+    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
+) -> Outcome {
+    match try_send(env, job, facts, parts, inline).await {
+        Ok(outcome) => outcome,
+        Err(text) => Outcome::from_network_error(&text),
+    }
+}
+
+async fn try_send(
+    env: &Env,
+    job: &Job,
+    facts: &Facts<'_>,
+    parts: &[Part],
+    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
+) -> Result<Outcome, String> {
+    let policy = DestinationPolicy {
+        allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
+    };
+    let conf =
+        DestinationConf::parse(&job.destination_conf, policy).map_err(|e| e.to_string())?;
+    let resolved = conf
+        .resolve(|name| config::text(env, name))
+        .map_err(|e| e.to_string())?;
+    let push = destination::Push { id: facts.id, records: facts.records };
+    let request = destination::request(&resolved, &push);
+    let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
+    let body = body(&bucket, parts, inline).await?;
+    let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
+    for (name, value) in &request.headers {
+        headers.set(name, value).map_err(|e| js::describe(&e))?;
+    }
+    let init = js::object(&[
+        ("method", request.method.into()),
+        ("headers", headers.into()),
+        ("body", body),
+        // A redirect would carry the records and the credentials to a place that nobody configured.
+        ("redirect", "manual".into()),
+        ("signal", js::timeout_signal(PUSH_DEADLINE_MILLIS).into()),
+    ]);
+    let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
+    let response: web_sys::Response = match JsFuture::from(sent).await {
+        Ok(response) => response.into(),
+        // The runtime's text may name the URL, which may hold a secret.
+        Err(e) => return Err(resolved.redact(&js::describe(&e))),
+    };
+    let answer = destination::Answer {
+        status: response.status(),
+        retry_after: response.headers().get("retry-after").ok().flatten(),
+        body: first_bytes(&response).await,
+    };
+    let now_unix_secs = i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default();
+    Ok(destination::outcome(&resolved, &answer, now_unix_secs))
+}
+
+/// As much of an answer as anybody looks at. An answer that breaks off or never ends still has its status.
+async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
+    let Some(stream) = response.body() else {
+        return Vec::new();
+    };
+    let Ok(mut reader) = BlockReader::with_block_bytes(&stream, ANSWER_MAX_BYTES) else {
+        return Vec::new();
+    };
+    let bytes = match reader.next().await {
+        Ok(Some(block)) => block.to_vec(),
+        _ => Vec::new(),
+    };
+    reader.cancel().await;
+    bytes
+}
+
+/// One gzip member. An archived object already is one; everything else is compressed by the runtime, part by part, so
+/// that no more than the compressed push and one part are in memory, and none of it in wasm.
+async fn body(
+    bucket: &Bucket,
+    parts: &[Part],
+    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
+) -> Result<JsValue, String> {
+    if let [Part { kind, object: Some(object), .. }] = parts
+        && kind == "archive"
+    {
+        return stream(bucket, object, None).await.map(JsValue::from);
+    }
+    let failed = |e: JsValue| format!("gzip failed: {}", js::describe(&e));
+    let gzip = CompressionStream::new("gzip").map_err(failed)?;
+    let compressed = web_sys::Response::new_with_opt_readable_stream(Some(&gzip.readable()))
+        .and_then(|response| response.array_buffer())
+        .map_err(failed)?;
+    // Begun before the first write, which would wait for it.
+    let compressed = JsFuture::from(compressed);
+    let writer = gzip.writable().get_writer().map_err(failed)?;
+    for part in parts {
+        match (&part.object, part.kind.as_str()) {
+            (Some(object), "spool") => {
+                let range = (part.start.unwrap_or(0), part.bytes);
+                let spooled = stream(bucket, object, Some(range)).await?;
+                let mut reader = BlockReader::new(&spooled).map_err(failed)?;
+                while let Some(block) = reader.next().await.map_err(failed)? {
+                    JsFuture::from(writer.write_with_chunk(&block)).await.map_err(failed)?;
+                }
+            }
+            (_, "inline") => {
+                let bytes = inline(part.seq).map_err(|e| e.to_string())?;
+                JsFuture::from(writer.write_with_chunk(&bytes)).await.map_err(failed)?;
+            }
+            (_, other) => return Err(format!("an entry of kind {other} can not be gathered")),
+        }
+    }
+    JsFuture::from(writer.close()).await.map_err(failed)?;
+    compressed.await.map_err(failed)
+}
+
+async fn stream(
+    bucket: &Bucket,
+    object: &str,
+    range: Option<(u64, u64)>,
+) -> Result<web_sys::ReadableStream, String> {
+    let mut get = bucket.get(object);
+    if let Some((offset, length)) = range {
+        get = get.range(worker::Range::OffsetWithLength { offset, length });
+    }
+    let found = get.execute().await.map_err(|e| format!("R2 get failed: {e}"))?;
+    let body = found
+        .as_ref()
+        .and_then(worker::Object::body)
+        .ok_or_else(|| format!("{object} is not in the bucket"))?;
+    match body.response_body().map_err(|e| e.to_string())? {
+        worker::ResponseBody::Stream(stream) => Ok(stream),
+        _ => Err(format!("{object} has no stream")),
+    }
+}
