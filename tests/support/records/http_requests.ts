@@ -96,7 +96,7 @@ export const httpRequests: RecordMaker = {
       ClientSSLProtocol: quoted(client.tls),
       ClientSrcPort: String(random.between(1_024, 65_535)),
       ClientTCPRTTMs: String(client.protocol === "HTTP/3" ? 0 : random.between(4, 90)),
-      Cookies: client.browser && page.host.startsWith("shop") ? object({ cart_id: client.ja3.slice(0, 12), Lang: "de & en" }) : "{}",
+      Cookies: client.browser && page.host.startsWith("shop") ? object({ cart_id: client.ja4.slice(11, 23), Lang: "de & en" }) : "{}",
       EdgeColoCode: quoted(network.colo),
       EdgeColoID: String(network.coloId),
       EdgeEndTimestamp: ended,

@@ -107,7 +107,8 @@ export class World {
       return { asn, name: random.pick(NETWORKS), country, city, region, latitude, longitude, colo, coloId };
     });
     this.networks = new Popular(networks);
-    this.clients = new Popular(Array.from({ length: 12_000 }, () => this.#client(random)), 0.4);
+    const fingerprints = Array.from({ length: 40 }, () => random.hex(32));
+    this.clients = new Popular(Array.from({ length: 12_000 }, () => this.#client(random, fingerprints)), 0.4);
     const hosts = ["www.example.com", "api.example.com", "static.example.com", "shop.example.com", "bücher.example.com"];
     const pages = Array.from({ length: 1_500 }, (_, rank): Page => {
       const [path, contentType, cached, medianBytes] = random.pick(PATHS);
@@ -128,7 +129,7 @@ export class World {
     );
   }
 
-  #client(random: Random): Client {
+  #client(random: Random, fingerprints: readonly string[]): Client {
     const network = this.networks.pick(random);
     const [userAgent, browser, device] = AGENTS[Math.min(random.below(9), random.below(9))] as (typeof AGENTS)[number];
     const six = random.chance(0.25);
@@ -144,7 +145,7 @@ export class World {
       protocol: browser ? random.pick(["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"]) : "HTTP/1.1",
       tls: random.chance(0.85) ? "TLSv1.3" : "TLSv1.2",
       cipher: random.pick(["AEAD-AES128-GCM-SHA256", "AEAD-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
-      ja3: random.hex(32),
+      ja3: random.pick(fingerprints),
       ja4: `t13d1516h2_${random.hex(12)}_${random.hex(12)}`,
       bot: browser ? random.between(60, 99) : random.between(1, 29),
       referer: browser && random.chance(0.6) ? "https://www.example.com/?utm_source=news&utm_medium=mail" : "",
