@@ -32,6 +32,17 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
+// npm passes a signal on to the shell that runs a script, and many shells die of it without a word to us.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(watch);
+    process.kill(process.pid, "SIGTERM");
+  }, 500);
+  watch.unref();
+}
+
 /** Runs a command with the user's own terminal and returns its exit code, 128 + n after signal n. */
 export async function run(command, args, { env = process.env, cwd = root } = {}) {
   const child = spawn(command, args, { cwd, env, stdio: "inherit" });
