@@ -19,10 +19,12 @@ import { Report, type DatasetRun, type Stats } from "./demo-report.ts";
 const ZONE = "023e105f4ecef8ad9ca31a8372d0c353";
 const DELIVERY_DEADLINE_MILLIS = 120_000;
 
+// Without the `--` in between, npm keeps a flag to itself and passes it on in the environment.
+const { npm_config_keep, npm_config_records } = process.env;
 const { values: flags } = parseArgs({
   options: {
-    keep: { type: "boolean", default: false },
-    records: { type: "string", default: "20000" },
+    keep: { type: "boolean", default: npm_config_keep === "true" },
+    records: { type: "string", default: npm_config_records ?? "20000" },
     /** Another Worker that keeps the same contract. */
     config: { type: "string" },
   },
@@ -84,19 +86,22 @@ const report = new Report();
 const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-demo-"));
 let siem: Siem | undefined;
 let worker: WorkerProcess | undefined;
-let stopping = false;
+let starting: Promise<WorkerProcess> | undefined;
+const interrupted = new AbortController();
 
 /** Ends what this run started and leaves nothing behind, however it ends. */
 async function cleanUp(): Promise<void> {
-  stopping = true;
+  interrupted.abort();
+  await starting?.catch(() => {}); // one that was about to come up ends by itself
   await worker?.stop();
   await siem?.close();
   rmSync(persistDir, { recursive: true, force: true });
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    if (stopping) return;
+  // Not `once`: wrangler's library has handlers too, which end the process unless somebody else is listening still.
+  process.on(signal, () => {
+    if (interrupted.signal.aborted) return;
     void cleanUp().finally(() => process.exit(flags.keep ? 0 : 130));
   });
 }
@@ -118,21 +123,24 @@ try {
   if (flags.keep) await stayUp(runs);
   process.exitCode = ok ? 0 : 1;
 } catch (error) {
-  console.error(`\n✗ ${(error as Error).message}`);
-  if (worker) console.error(`\nThe Worker's last words:\n${worker.logs.slice(-4_000)}`);
+  if (!interrupted.signal.aborted) console.error(`\n✗ ${(error as Error).message}`);
+  if (worker && !interrupted.signal.aborted) console.error(`\nThe Worker's last words:\n${worker.logs.slice(-4_000)}`);
   process.exitCode = 1;
 } finally {
-  if (!stopping) await cleanUp();
+  if (interrupted.signal.aborted) await new Promise(() => {}); // the signal's handler ends the process
+  await cleanUp();
 }
 // A kept-alive connection must not keep the demo.
 process.exit();
 
 async function startWorker(): Promise<WorkerProcess> {
-  return await WorkerProcess.start({
+  starting = WorkerProcess.start({
     persistDir,
     vars: { ...secrets, ALLOW_PRIVATE_DESTINATIONS: "true" },
     configPath: flags.config,
+    signal: interrupted.signal,
   });
+  return await starting;
 }
 
 /** Creates the jobs and sends, per dataset, a test message and the batches; at the end one batch a second time. */

@@ -22,6 +22,8 @@ export interface WorkerOptions {
   deadlineMillis?: number;
   /** The path that answers 200 when the Worker is up. */
   readyPath?: string;
+  /** Gives up starting, and ends what was started. */
+  signal?: AbortSignal;
 }
 
 export class WorkerProcess {
@@ -32,7 +34,10 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   readonly #varsDir: string;
-  readonly #onExit = () => this.#signalGroup("SIGKILL");
+  readonly #onExit = () => {
+    this.#signalGroup("SIGKILL");
+    rmSync(this.#varsDir, { recursive: true, force: true });
+  };
 
   private constructor(child: ChildProcess, port: number, persistDir: string, varsDir: string) {
     this.#child = child;
@@ -73,7 +78,7 @@ export class WorkerProcess {
     });
     const worker = new WorkerProcess(child, port, resolve(persistDir), varsDir);
     try {
-      await worker.#untilReady(options.readyPath ?? "/healthz", deadlineMillis);
+      await worker.#untilReady(options.readyPath ?? "/healthz", deadlineMillis, options.signal);
     } catch (error) {
       await worker.kill9();
       throw error;
@@ -81,10 +86,10 @@ export class WorkerProcess {
     return worker;
   }
 
-  async #untilReady(path: string, deadlineMillis: number): Promise<void> {
+  async #untilReady(path: string, deadlineMillis: number, signal?: AbortSignal): Promise<void> {
     const deadline = performance.now() + deadlineMillis;
     let last = "no answer";
-    while (performance.now() < deadline && this.#alive) {
+    while (performance.now() < deadline && this.#alive && !signal?.aborted) {
       // Nothing announces readiness across processes, so it is asked for; wrangler's own "Ready" comes too early.
       try {
         const answer = await fetch(this.url + path, { signal: AbortSignal.timeout(5_000) });
@@ -96,6 +101,7 @@ export class WorkerProcess {
       }
       await Promise.race([delay(50), this.#ended]);
     }
+    signal?.throwIfAborted();
     const why = this.#alive ? `${path} did not answer in ${deadlineMillis} ms (${last})` : "wrangler dev ended";
     throw new Error(`${why}\n${this.logs}`);
   }
