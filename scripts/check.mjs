@@ -1,0 +1,59 @@
+// `npm test`: everything that has to hold before a change goes in, in the order in which mistakes show soonest.
+
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { capture, root, run, say, seconds } from "./shell.mjs";
+
+export async function check(env, flags) {
+  const strict = { ...env, RUSTDOCFLAGS: "-D warnings" };
+  const cargo = (...args) => run("cargo", args, { env });
+  const steps = [
+    ["Rust formatting", () => cargo("fmt", "--check")],
+    ["clippy, native", () => cargo("clippy", "--all-targets", "--", "-D", "warnings")],
+    ["clippy, wasm", () => cargo("clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings")],
+    ["Rust tests", () => cargo("test", ...flags)],
+    ["Rust documentation", () => run("cargo", ["doc", "--no-deps"], { env: strict })],
+    ["TypeScript types", () => run("tsc", ["--noEmit"], { env })],
+    ["Worker build", async () => void (await build(env))],
+    ["Worker tests", () => runWorkerTests(env, [])],
+    ["Deployment, dry run", () => dryRun(env)],
+  ];
+  const done = [];
+  for (const [title, work] of steps) {
+    const start = performance.now();
+    say(`\n━━ ${title}`);
+    const code = (await work()) ?? 0;
+    done.push(`  ${code === 0 ? "✓" : "✗"} ${title.padEnd(22)} ${seconds(start).padStart(9)}`);
+    if (code !== 0) {
+      say(`\n━━ Summary\n${done.join("\n")}\n  stopped at the first failure`);
+      return code;
+    }
+  }
+  say(`\n━━ Summary\n${done.join("\n")}`);
+  return 0;
+}
+
+/** `node --test` over every worker test, unless the flags name some. */
+export async function runWorkerTests(env, flags) {
+  const named = flags.some((flag) => flag.endsWith(".ts"));
+  const files = readdirSync(join(root, "tests", "worker"))
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort()
+    .map((name) => join("tests", "worker", name));
+  return await run("node", ["--test", ...flags, ...(named ? [] : files)], { env });
+}
+
+/** wrangler bundles as for a real deployment, without an account; its upload size is the figure of interest. */
+async function dryRun(env) {
+  const out = mkdtempSync(join(tmpdir(), "logpush-edge-deploy-"));
+  try {
+    const { code, all } = await capture("wrangler", ["deploy", "--dry-run", "--outdir", out], { env });
+    const size = all.split("\n").filter((line) => line.includes("Total Upload"));
+    say(code === 0 ? size.join("\n") : all);
+    return code;
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}

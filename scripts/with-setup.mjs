@@ -1,0 +1,75 @@
+// node scripts/with-setup.mjs <command> [flags]: what every npm script goes through.
+// On a machine with nothing but rustup and Node it installs the rest first; with everything there it costs a blink.
+
+import { randomBytes } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { check, runWorkerTests } from "./check.mjs";
+import { setUp } from "./setup.mjs";
+import { Advice, root, run, say } from "./shell.mjs";
+
+const everything = ["rust", "npm", "wasm"];
+
+/** What each command needs installed, and what it does; the result is the exit code. */
+const commands = {
+  build: { needs: everything, go: async (env) => void (await build(env)) },
+  dev: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      writeDevVars();
+      return await run("wrangler", ["dev", ...flags], { env });
+    },
+  },
+  deploy: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("wrangler", ["deploy", ...flags], { env });
+    },
+  },
+  demo: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/demo.ts", ...flags], { env });
+    },
+  },
+  test: { needs: [...everything, "lint"], go: (env, flags) => check(env, flags) },
+  "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
+  "test:worker": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await runWorkerTests(env, flags);
+    },
+  },
+};
+
+function writeDevVars() {
+  const file = join(root, ".dev.vars");
+  if (existsSync(file)) return;
+  const secret = () => randomBytes(32).toString("hex");
+  const lines = [
+    `INGEST_SECRET="${secret()}"`,
+    `API_TOKEN="${secret()}"`,
+    `READ_TOKEN="${secret()}"`,
+    'ALLOW_PRIVATE_DESTINATIONS="true"',
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`, { mode: 0o600, flag: "wx" });
+  say("✓ wrote .dev.vars with random secrets");
+}
+
+async function main([name, ...flags]) {
+  const command = commands[name];
+  if (!command) throw new Advice(`Unknown command ${name ?? ""}: one of ${Object.keys(commands).join(", ")}.`);
+  return (await command.go(await setUp(command.needs), flags)) ?? 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  say(error instanceof Advice ? error.message : (error.stack ?? String(error)));
+  process.exitCode = 1;
+}
