@@ -6,12 +6,13 @@
 #![warn(missing_docs)]
 
 pub mod api;
-pub mod outbox;
-pub mod ledger;
-pub mod destination;
-pub mod route;
 pub mod batch;
-pub mod logpush;
+pub mod destination;
 pub mod error;
+pub mod ledger;
 pub mod limits;
+pub mod logpush;
+pub mod outbox;
+pub mod route;
+pub mod secret;
 pub mod time;
