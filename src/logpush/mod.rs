@@ -4,3 +4,4 @@ pub mod catalogue;
 pub mod destination_conf;
 pub mod filter;
 pub mod job;
+pub mod scope;
