@@ -36,7 +36,8 @@ fn header(name: &str, value: &str) -> (String, String) {
 
 #[test]
 fn https_headers_leave_the_url_and_the_rest_stays_in_order() {
-    let cases: [(&str, &str, Vec<(String, String)>); 9] = [
+    type Headers = Vec<(String, String)>;
+    let cases: [(&str, &str, Headers); 9] = [
         (
             "https://logs.example.com?header_Authorization=Basic%20REDACTED2&tags=host:theburritobot.com,dataset:http_requests",
             "https://logs.example.com/?tags=host:theburritobot.com,dataset:http_requests",
