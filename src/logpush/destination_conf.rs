@@ -1,1 +1,389 @@
-//! Destination strings.
+//! The string that says where a job's records go: `https://…`, `splunk://…`.
+//!
+//! Source: Cloudflare's "Enable destinations" pages (HTTP, Splunk), summed up in this project's Logpush notes. What we
+//! add: `${secret:NAME}` in values, so that a stored job needs to hold no credential.
+
+use std::fmt;
+
+use url::Url;
+
+mod error;
+mod host;
+mod mask;
+mod resolved;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use error::{DestinationConfError, ResolveError};
+pub use mask::{REDACTED, masked};
+pub use resolved::ResolvedDestination;
+use template::{Piece, RESERVED_SECRETS, RawPiece};
+
+/// Most characters of a destination string (Cloudflare's API schema).
+pub const MAX_DESTINATION_CONF_CHARS: usize = 4096;
+
+/// Beginning of the query parameters that become headers.
+const HEADER_PREFIX: &str = "header_";
+
+/// Schemes that this version pushes to.
+const OFFERED_SCHEMES: [&str; 2] = ["https", "splunk"];
+
+/// Logpush's other schemes.
+const OTHER_SCHEMES: [&str; 10] = [
+    "r2",
+    "s3",
+    "gs",
+    "azure",
+    "sentinelone",
+    "datadog",
+    "sumo",
+    "bq",
+    "kinesis",
+    "ibmcl",
+];
+
+/// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
+const HEADERS_NOT_ALLOWED: [&str; 14] = [
+    "host",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "x-logpush-push-id",
+];
+
+const SPLUNK_PATHS: [&str; 2] = ["/services/collector/raw", "/services/collector/raw/1.0"];
+const SPLUNK_PORTS: [u16; 2] = [443, 8088];
+const SKIP_VERIFY: &str = "insecure-skip-verify";
+
+/// How a destination is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DestinationKind {
+    /// Any HTTPS endpoint.
+    Https,
+    /// Splunk's HTTP Event Collector, raw endpoint.
+    Splunk,
+}
+
+impl DestinationKind {
+    /// The word for it in Logpush's failure texts and health data: its scheme.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Splunk => "splunk",
+        }
+    }
+}
+
+/// What the operator allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DestinationPolicy {
+    /// Hosts that are private, local or reserved, and plain HTTP (`ALLOW_PRIVATE_DESTINATIONS`).
+    pub allow_private: bool,
+}
+
+/// A destination string, taken apart and checked. Its secrets may still be names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DestinationConf {
+    kind: DestinationKind,
+    /// Scheme, host, port and path.
+    endpoint: String,
+    parameters: Vec<Parameter>,
+    headers: Vec<Header>,
+}
+
+/// A query parameter that stays in the URL.
+#[derive(Clone, PartialEq, Eq)]
+struct Parameter {
+    /// As it goes into the URL.
+    name: String,
+    /// `None` when there is no `=`.
+    value: Option<Vec<Piece>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Header {
+    name: String,
+    value: Vec<Piece>,
+}
+
+impl DestinationConf {
+    /// Reads and checks a destination string.
+    ///
+    /// - `https://host[:port]/path?header_NAME=value&other=value`. A parameter whose name begins with `header_` (exactly
+    ///   so) becomes a header, with its value percent-decoded; every other one stays in the URL, in order, with special
+    ///   characters percent-encoded that were not.
+    /// - `splunk://host[:port]/services/collector/raw?…` is the same over HTTPS, with port 443 (the default) or 8088.
+    ///   `insecure-skip-verify=false` is taken out of the URL.
+    /// - With `allow_private`: `http://…`, and `splunk://` to a loopback host, which is then plain HTTP on any port.
+    ///
+    /// # Errors
+    ///
+    /// [`DestinationConfError`], which names the parameter at fault and never holds its value.
+    pub fn parse(text: &str, policy: DestinationPolicy) -> Result<Self, DestinationConfError> {
+        if text.chars().count() > MAX_DESTINATION_CONF_CHARS {
+            return Err(DestinationConfError::TooLong);
+        }
+        // The URL parser would drop tabs and line breaks without a word.
+        if text.chars().any(char::is_control) {
+            return Err(DestinationConfError::ControlCharacter);
+        }
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or(DestinationConfError::NoScheme)?;
+        let (kind, plain) = match scheme.to_ascii_lowercase().as_str() {
+            "https" => (DestinationKind::Https, false),
+            "http" if policy.allow_private => (DestinationKind::Https, true),
+            "http" => return Err(DestinationConfError::PlainHttp),
+            "splunk" => (DestinationKind::Splunk, false),
+            other => {
+                let known = OTHER_SCHEMES.iter().find(|known| **known == other);
+                return Err(known.map_or(DestinationConfError::UnknownScheme, |scheme| {
+                    DestinationConfError::NotOffered { scheme }
+                }));
+            }
+        };
+        if rest.contains('#') {
+            return Err(DestinationConfError::Fragment);
+        }
+        let (front, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if template::has_opening(front) {
+            return Err(DestinationConfError::PlaceholderPlace);
+        }
+
+        let endpoint = endpoint(kind, plain, front, policy)?;
+        let (parameters, headers) = parameters(kind, query)?;
+        Ok(Self {
+            kind,
+            endpoint: endpoint.into(),
+            parameters,
+            headers,
+        })
+    }
+
+    /// How the destination is spoken to.
+    #[must_use]
+    pub fn kind(&self) -> DestinationKind {
+        self.kind
+    }
+
+    /// Names of the secrets that [`resolve`](Self::resolve) will ask for, each once.
+    #[must_use]
+    pub fn secret_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let values = self.headers.iter().map(|header| &header.value);
+        for piece in values
+            .chain(
+                self.parameters
+                    .iter()
+                    .filter_map(|parameter| parameter.value.as_ref()),
+            )
+            .flatten()
+        {
+            match piece {
+                Piece::Secret(name) if !names.contains(&name.as_str()) => names.push(name),
+                Piece::Secret(_) | Piece::Text(_) => {}
+            }
+        }
+        names
+    }
+}
+
+/// Shows where it leads and the names of parameters and headers, but no value.
+impl fmt::Debug for DestinationConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DestinationConf")
+            .field("kind", &self.kind)
+            .field("endpoint", &self.endpoint)
+            .field(
+                "parameters",
+                &self
+                    .parameters
+                    .iter()
+                    .map(|parameter| &parameter.name)
+                    .collect::<Vec<_>>(),
+            )
+            .field(
+                "headers",
+                &self
+                    .headers
+                    .iter()
+                    .map(|header| &header.name)
+                    .collect::<Vec<_>>(),
+            )
+            .finish()
+    }
+}
+
+/// Scheme, host, port and path, checked.
+fn endpoint(
+    kind: DestinationKind,
+    plain: bool,
+    front: &str,
+    policy: DestinationPolicy,
+) -> Result<Url, DestinationConfError> {
+    let scheme = if plain { "http" } else { "https" };
+    let url = Url::parse(&format!("{scheme}://{front}")).map_err(DestinationConfError::Url)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(DestinationConfError::UserInfo);
+    }
+    let host = url
+        .host()
+        .ok_or(DestinationConfError::Url(url::ParseError::EmptyHost))?;
+    if !policy.allow_private && !host::is_public(&host) {
+        return Err(DestinationConfError::PrivateHost);
+    }
+    match kind {
+        DestinationKind::Https => Ok(url),
+        DestinationKind::Splunk if !SPLUNK_PATHS.contains(&url.path()) => {
+            Err(DestinationConfError::SplunkPath)
+        }
+        // Only reached with `allow_private`, because a loopback host is private.
+        DestinationKind::Splunk if host::is_loopback(&host) => {
+            Url::parse(&format!("http://{front}")).map_err(DestinationConfError::Url)
+        }
+        DestinationKind::Splunk => match url.port_or_known_default() {
+            Some(port) if SPLUNK_PORTS.contains(&port) => Ok(url),
+            _ => Err(DestinationConfError::SplunkPort),
+        },
+    }
+}
+
+/// Sorts the query into what stays in the URL and what becomes headers.
+fn parameters(
+    kind: DestinationKind,
+    query: &str,
+) -> Result<(Vec<Parameter>, Vec<Header>), DestinationConfError> {
+    let mut parameters = Vec::new();
+    let mut headers: Vec<Header> = Vec::new();
+    for (number, text) in (1..).zip(query.split('&').filter(|text| !text.is_empty())) {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        if template::has_opening(name) {
+            return Err(DestinationConfError::PlaceholderInName { number });
+        }
+        if let Some(header) = name.strip_prefix(HEADER_PREFIX) {
+            let header = header_name(header, number)?;
+            let value = value.ok_or(DestinationConfError::HeaderName { number })?;
+            let parameter = format!("{HEADER_PREFIX}{header}");
+            if HEADERS_NOT_ALLOWED
+                .iter()
+                .any(|refused| header.eq_ignore_ascii_case(refused))
+            {
+                return Err(DestinationConfError::HeaderNotAllowed { parameter });
+            }
+            if headers
+                .iter()
+                .any(|given| given.name.eq_ignore_ascii_case(&header))
+            {
+                return Err(DestinationConfError::HeaderTwice { parameter });
+            }
+            let value = read_value(value, &parameter, true, |text| {
+                template::decode(text)
+                    .filter(|text| is_header_text(text))
+                    .map(String::from)
+            })?;
+            headers.push(Header {
+                name: header,
+                value,
+            });
+        } else if kind == DestinationKind::Splunk && name == SKIP_VERIFY {
+            match value.map(str::to_ascii_lowercase).as_deref() {
+                Some("false") => {}
+                Some("true") => return Err(DestinationConfError::SkipVerify),
+                _ => return Err(DestinationConfError::SkipVerifyForm),
+            }
+        } else {
+            let decoded = template::decode(name).unwrap_or(name.into());
+            let shown = if is_token(&decoded) {
+                decoded.to_string()
+            } else {
+                format!("query parameter {number}")
+            };
+            let secret = mask::is_secret_name(&decoded);
+            let value = value
+                .map(|value| {
+                    read_value(value, &shown, secret, |text| {
+                        Some(template::encode_unescaped(text))
+                    })
+                })
+                .transpose()?;
+            parameters.push(Parameter {
+                name: template::encode_unescaped(name),
+                value,
+            });
+        }
+    }
+    Ok((parameters, headers))
+}
+
+fn header_name(written: &str, number: usize) -> Result<String, DestinationConfError> {
+    template::decode(written)
+        .filter(|name| is_token(name))
+        .map(String::from)
+        .ok_or(DestinationConfError::HeaderName { number })
+}
+
+/// Reads a value and its placeholders; `text` makes its text ready for the place where it goes.
+fn read_value(
+    value: &str,
+    parameter: &str,
+    secret: bool,
+    text: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Piece>, DestinationConfError> {
+    let parameter = || parameter.to_owned();
+    template::pieces(value)
+        .into_iter()
+        .map(|piece| match piece {
+            RawPiece::Text(REDACTED) if secret => Err(DestinationConfError::Masked {
+                parameter: parameter(),
+            }),
+            RawPiece::Text(written) => {
+                text(written)
+                    .map(Piece::Text)
+                    .ok_or_else(|| DestinationConfError::HeaderValue {
+                        parameter: parameter(),
+                    })
+            }
+            RawPiece::Secret { name, .. } => {
+                match RESERVED_SECRETS.iter().find(|reserved| **reserved == name) {
+                    Some(secret) => Err(DestinationConfError::ReservedSecret {
+                        parameter: parameter(),
+                        secret,
+                    }),
+                    None => Ok(Piece::Secret(name.to_owned())),
+                }
+            }
+            RawPiece::Broken(_) => Err(DestinationConfError::PlaceholderForm {
+                parameter: parameter(),
+            }),
+        })
+        .collect()
+}
+
+/// Whether the text is an HTTP `token` (RFC 9110, 5.6.2), as header names are.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Whether the text may stand in a header value: printable ASCII, space and tab. HTTP knows other bytes as well, but
+/// what they mean differs from server to server.
+fn is_header_text(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~'))
+}

@@ -1,1 +1,217 @@
-//! Jobs.
+//! A job: which records of a dataset go to which destination.
+//!
+//! The shape is Logpush's job object (API reference and SDKs of 2026). [`JobInput`] is what a request brings, [`Job`]
+//! what is stored and answered.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::destination_conf::masked;
+use super::scope::Scope;
+
+mod input;
+mod input_error;
+#[cfg(test)]
+mod tests;
+
+pub use input::{Change, JobInput};
+pub use input_error::JobInputError;
+
+/// Dataset of a job that names none (the default of Cloudflare's Terraform provider).
+pub const DEFAULT_DATASET: &str = "http_requests";
+
+/// Most characters of a dataset's name.
+pub const MAX_DATASET_CHARS: usize = 256;
+
+/// Most characters of a job's name.
+pub const MAX_NAME_CHARS: usize = 512;
+
+/// `max_upload_bytes`: uncompressed bytes of one push.
+pub const UPLOAD_BYTES: std::ops::RangeInclusive<u64> = 5_000_000..=1_000_000_000;
+
+/// `max_upload_records`: records of one push.
+pub const UPLOAD_RECORDS: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
+
+/// `max_upload_interval_seconds`: how long records are gathered for one push, in seconds.
+pub const UPLOAD_INTERVAL_SECS: std::ops::RangeInclusive<u64> = 30..=300;
+
+/// Logpush's `frequency`. Deprecated there, and without effect here: the `max_upload_*` limits say how often to push.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Frequency {
+    /// Small pushes, often.
+    #[default]
+    High,
+    /// Large pushes, seldom.
+    Low,
+}
+
+impl Frequency {
+    /// The word for it in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+        }
+    }
+}
+
+/// A job as it is stored, as JSON. A member may be added with a default, but none may change or go: during a deploy old
+/// and new code read the same rows.
+///
+/// `Debug` masks `destination_conf`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Number of the job, unique in the deployment, from 1.
+    pub id: u64,
+    /// Goes up with every change; a writer names the version that it has read.
+    #[serde(default = "first_version")]
+    pub version: u64,
+    /// The zone or account that it belongs to.
+    pub scope: Scope,
+    /// The log type that it takes.
+    #[serde(default = "default_dataset")]
+    pub dataset: String,
+    /// The operator's name for it; need not be unique.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether records are selected for it.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Where its records go. May hold credentials: see [`masked`].
+    pub destination_conf: String,
+    /// Logpush filter, as sent; `None` takes every record.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// Logpush's `kind`; only `""` is offered.
+    #[serde(default)]
+    pub kind: String,
+    /// Logpush's `frequency`.
+    #[serde(default)]
+    pub frequency: Frequency,
+    /// Logpush's deprecated query string; not offered yet, so `None`.
+    #[serde(default)]
+    pub logpull_options: Option<String>,
+    /// How records are written out; not offered yet, so `None` or an object of defaults, as sent.
+    #[serde(default)]
+    pub output_options: Option<Value>,
+    /// Uncompressed bytes of one push, in [`UPLOAD_BYTES`]; `None` leaves it to the destination.
+    #[serde(default)]
+    pub max_upload_bytes: Option<u64>,
+    /// Records of one push, in [`UPLOAD_RECORDS`].
+    #[serde(default)]
+    pub max_upload_records: Option<u64>,
+    /// How long records are gathered, in [`UPLOAD_INTERVAL_SECS`].
+    #[serde(default)]
+    pub max_upload_interval_seconds: Option<u64>,
+    /// End of the time range of the last accepted push, RFC 3339.
+    #[serde(default)]
+    pub last_complete: Option<String>,
+    /// Time of the last failed push, RFC 3339; `None` again after a success.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// What the last failed push met; `None` again after a success.
+    #[serde(default)]
+    pub error_message: Option<String>,
+}
+
+fn first_version() -> u64 {
+    1
+}
+
+fn default_dataset() -> String {
+    DEFAULT_DATASET.to_owned()
+}
+
+impl Job {
+    /// The job as the API answers it. `mask` hides the credentials in `destination_conf`, for readers who may not write.
+    #[must_use]
+    pub fn to_api(&self, mask: bool) -> Value {
+        let destination_conf = if mask {
+            masked(&self.destination_conf)
+        } else {
+            self.destination_conf.clone()
+        };
+        json!({
+            "id": self.id,
+            "dataset": self.dataset,
+            "frequency": self.frequency.as_str(),
+            "kind": self.kind,
+            "enabled": self.enabled,
+            "name": self.name,
+            "logpull_options": self.logpull_options,
+            "output_options": self.output_options,
+            "destination_conf": destination_conf,
+            "filter": self.filter.as_deref().unwrap_or_default(),
+            "max_upload_bytes": self.max_upload_bytes,
+            "max_upload_records": self.max_upload_records,
+            "max_upload_interval_seconds": self.max_upload_interval_seconds,
+            "last_complete": self.last_complete,
+            "last_error": self.last_error,
+            "error_message": self.error_message,
+        })
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("scope", &self.scope)
+            .field("dataset", &self.dataset)
+            .field("enabled", &self.enabled)
+            .field("destination_conf", &masked(&self.destination_conf))
+            .field("filter", &self.filter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A job that has no number yet. `Debug` masks `destination_conf`.
+#[derive(Clone, PartialEq)]
+pub struct NewJob(Job);
+
+impl NewJob {
+    /// The zone or account that it will belong to.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    /// The log type that it will take.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        &self.0.dataset
+    }
+
+    /// Logpush filter, as sent.
+    #[must_use]
+    pub fn filter(&self) -> Option<&str> {
+        self.0.filter.as_deref()
+    }
+
+    /// Where its records will go.
+    #[must_use]
+    pub fn destination_conf(&self) -> &str {
+        &self.0.destination_conf
+    }
+
+    /// The job, now that the store has given it a number. Its version is 1.
+    #[must_use]
+    pub fn with_id(self, id: u64) -> Job {
+        Job {
+            id,
+            version: first_version(),
+            ..self.0
+        }
+    }
+}
+
+impl fmt::Debug for NewJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NewJob").field(&self.0).finish()
+    }
+}

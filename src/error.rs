@@ -1,1 +1,0 @@
-//! What failed, sorted by what the caller must do next.
