@@ -1,1 +1,162 @@
-//! Instants and the forms in which Logpush writes them.
+//! Instants, in the forms in which Logpush writes them. Nothing here reads a clock.
+//!
+//! Logpush writes times as integers (unix seconds or nanoseconds; some fields milliseconds) or as RFC 3339 with 0 to 9
+//! decimals (Logpush docs, log output options). All arithmetic is on integers: unix nanoseconds of today do not fit a
+//! double.
+
+use jiff::Timestamp;
+
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+pub type UnixNanos = i128;
+
+/// Years 1 to 9999, what RFC 3339 can write.
+const NANOS_RANGE: std::ops::RangeInclusive<UnixNanos> =
+    -62_135_596_800_000_000_000..=253_402_300_799_999_999_999;
+
+/// Go's zero time, which Logpush writes where there is no time.
+const GO_ZERO: UnixNanos = -62_135_596_800_000_000_000;
+
+/// An instant, if it is one: neither 0 nor Go's zero time, which both mean that there is none.
+fn some_time(nanos: UnixNanos) -> Option<UnixNanos> {
+    (nanos != 0 && nanos != GO_ZERO && NANOS_RANGE.contains(&nanos)).then_some(nanos)
+}
+
+/// Reads a decimal integer: below 10^11 it is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds.
+#[must_use]
+pub fn parse_integer(n: i128) -> Option<UnixNanos> {
+    let nanos_per_unit: i128 = match n.unsigned_abs() {
+        0..100_000_000_000 => 1_000_000_000,
+        100_000_000_000..100_000_000_000_000 => 1_000_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+        _ => 1,
+    };
+    some_time(n.checked_mul(nanos_per_unit)?)
+}
+
+/// Reads the text of a JSON number. A decimal fraction is taken exactly, and only of seconds; an exponent is no time.
+#[must_use]
+pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
+    let text = std::str::from_utf8(text).ok()?;
+    let Some((whole, fraction)) = text.split_once('.') else {
+        return parse_integer(text.parse().ok()?);
+    };
+    let seconds: i128 = whole.parse().ok()?;
+    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if seconds.unsigned_abs() >= 100_000_000_000 {
+        return None;
+    }
+    // Anything below a nanosecond is cut.
+    let mut nanos: i128 = 0;
+    for at in 0..9 {
+        let digit = fraction.as_bytes().get(at).map_or(0, |byte| i128::from(byte - b'0'));
+        nanos = nanos * 10 + digit;
+    }
+    let sign = if whole.starts_with('-') { -1 } else { 1 };
+    some_time(seconds * 1_000_000_000 + sign * nanos)
+}
+
+/// Reads RFC 3339 with any offset, or a decimal integer.
+#[must_use]
+pub fn parse_str(text: &str) -> Option<UnixNanos> {
+    if let Ok(n) = text.parse() {
+        return parse_integer(n);
+    }
+    // jiff reads more than RFC 3339: dates without a time, or with a time zone in brackets.
+    if text.len() < "2006-01-02T15:04:05Z".len() || text.ends_with(']') {
+        return None;
+    }
+    some_time(text.parse::<Timestamp>().ok()?.as_nanosecond())
+}
+
+/// Reads raw JSON text: a number, or a string without escapes.
+#[must_use]
+pub fn parse_json(raw: &[u8]) -> Option<UnixNanos> {
+    match raw {
+        [b'"', inner @ .., b'"'] => parse_str(std::str::from_utf8(inner).ok()?),
+        _ => parse_number(raw),
+    }
+}
+
+fn format(nanos: UnixNanos, form: &str) -> String {
+    let nanos = nanos.clamp(*NANOS_RANGE.start(), *NANOS_RANGE.end());
+    // In range, so there is an instant; the epoch stands in for what can not be.
+    let instant = Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::UNIX_EPOCH);
+    instant.strftime(form).to_string()
+}
+
+/// `20180523T100000Z`, as in Logpush's object names; fractions of a second are cut.
+#[must_use]
+pub fn compact_utc(nanos: UnixNanos) -> String {
+    format(nanos, "%Y%m%dT%H%M%SZ")
+}
+
+/// `20180523`, Logpush's `{DATE}`.
+#[must_use]
+pub fn day_utc(nanos: UnixNanos) -> String {
+    format(nanos, "%Y%m%d")
+}
+
+/// `2018-05-23T10:00:00Z`, with as many decimals as there are.
+#[must_use]
+pub fn rfc3339(nanos: UnixNanos) -> String {
+    format(nanos, "%Y-%m-%dT%H:%M:%S%.fZ")
+}
+
+/// [`rfc3339`] of unix milliseconds.
+#[must_use]
+pub fn rfc3339_millis(millis: u64) -> String {
+    rfc3339(i128::from(millis) * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: UnixNanos = 1_657_233_726_004_000_000;
+
+    #[test]
+    fn every_form_that_logpush_writes_is_the_same_instant() {
+        for raw in [
+            "1657233726004000000",
+            "1657233726004000",
+            "1657233726004",
+            "1657233726.004",
+            "\"1657233726004000000\"",
+            "\"2022-07-07T22:42:06.004Z\"",
+            "\"2022-07-07T22:42:06.004000000Z\"",
+            "\"2022-07-08T00:42:06.004+02:00\"",
+        ] {
+            assert_eq!(parse_json(raw.as_bytes()), Some(AT), "{raw}");
+        }
+        assert_eq!(parse_json(b"1657233726"), Some(1_657_233_726_000_000_000));
+        assert_eq!(parse_json(b"\"2022-07-07T22:42:06Z\""), parse_json(b"1657233726"));
+    }
+
+    #[test]
+    fn nanoseconds_beyond_a_double_stay_exact() {
+        assert_eq!(parse_json(b"1506702504433000201"), Some(1_506_702_504_433_000_201));
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for raw in [
+            "0", "\"\"", "\"0\"", "\"0001-01-01T00:00:00Z\"", "null", "true", "[]", "{}", "1e9", "1.5e3", "1.",
+            "\"yesterday\"", "\"2022-07-07\"", "\"2022-13-07T22:42:06Z\"", "99999999999999999999999",
+            "999999999999999999999999999999999999999999", "-99999999999", "123456789012.5", "\"1.5\"",
+            "\"2022-07-07T22:42:06+00:00[UTC]\"", "\"",
+        ] {
+            assert_eq!(parse_json(raw.as_bytes()), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn instants_are_written_in_logpushs_forms() {
+        assert_eq!(compact_utc(AT), "20220707T224206Z");
+        assert_eq!(day_utc(AT), "20220707");
+        assert_eq!(rfc3339(AT), "2022-07-07T22:42:06.004Z");
+        assert_eq!(rfc3339_millis(1_657_233_726_000), "2022-07-07T22:42:06Z");
+        assert_eq!(day_utc(i128::MAX), "99991231");
+    }
+}

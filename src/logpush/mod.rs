@@ -5,5 +5,6 @@ pub mod catalogue;
 pub mod destination_conf;
 pub mod filter;
 pub mod job;
+pub mod number;
 pub mod scope;
 pub mod test_message;

@@ -1,1 +1,261 @@
-//! Compiled filters.
+//! A filter, compiled once for a job, evaluated on the raw JSON text of projected fields: no value is parsed that no
+//! condition looks at, and in the usual case nothing is allocated.
+
+use crate::batch::projection::Projection;
+use crate::logpush::filter::{Condition, Filter, Literal, Node, Operand, Operator};
+use crate::logpush::number::{Number, parse_integer};
+use crate::time;
+use memchr::memchr;
+use memchr::memmem;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// A filter whose fields are slots of a projection.
+#[derive(Debug)]
+pub struct CompiledFilter {
+    root: Compiled,
+}
+
+#[derive(Debug)]
+enum Compiled {
+    And(Vec<Compiled>),
+    Or(Vec<Compiled>),
+    Test { slot: usize, operator: Operator, is_negated: bool, operand: Operand },
+}
+
+impl CompiledFilter {
+    /// Compiles a checked filter; fields that it needs are added to the projection.
+    #[must_use]
+    pub fn compile(filter: &Filter, projection: &mut Projection) -> Self {
+        Self { root: compile(&filter.root, projection) }
+    }
+
+    /// Whether a record is selected; `fields` is indexed by slot and holds valid JSON text, `None` for a missing field.
+    #[must_use]
+    pub fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
+        self.root.matches(fields)
+    }
+}
+
+fn compile(node: &Node, projection: &mut Projection) -> Compiled {
+    match node {
+        Node::And(nodes) => {
+            Compiled::And(nodes.iter().map(|node| compile(node, projection)).collect())
+        }
+        Node::Or(nodes) => {
+            Compiled::Or(nodes.iter().map(|node| compile(node, projection)).collect())
+        }
+        Node::Condition(Condition { key, operator, is_negated, operand, .. }) => Compiled::Test {
+            slot: projection.slot(key),
+            operator: *operator,
+            is_negated: *is_negated,
+            operand: operand.clone(),
+        },
+    }
+}
+
+impl Compiled {
+    fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
+        match self {
+            Self::And(nodes) => nodes.iter().all(|node| node.matches(fields)),
+            Self::Or(nodes) => nodes.iter().any(|node| node.matches(fields)),
+            Self::Test { slot, operator, is_negated, operand } => {
+                let raw = fields.get(*slot).copied().flatten();
+                raw.is_some_and(|raw| test(*operator, operand, raw)) != *is_negated
+            }
+        }
+    }
+}
+
+/// The positive operator; false when the value is of no type that it can compare.
+fn test(operator: Operator, operand: &Operand, raw: &[u8]) -> bool {
+    match operand {
+        Operand::Text(texts) => {
+            text(raw).is_some_and(|value| texts.iter().any(|text| test_text(operator, &value, text)))
+        }
+        Operand::Number(numbers) => number(raw)
+            .is_some_and(|value| numbers.iter().any(|n| is_order(operator, value.compare(*n)))),
+        Operand::Bool(bool) => raw == if *bool { b"true".as_slice() } else { b"false" },
+        Operand::Time(times) => time::parse_json(raw)
+            .is_some_and(|value| times.iter().any(|time| is_order(operator, value.cmp(time)))),
+        Operand::TextElement(text) => has_text(raw, text),
+        Operand::NumberElement(n) => has_number(raw, *n),
+        Operand::Any(literals) => literals.iter().any(|literal| test_any(operator, literal, raw)),
+    }
+}
+
+fn test_any(operator: Operator, literal: &Literal, raw: &[u8]) -> bool {
+    match operator {
+        Operator::Lt | Operator::Leq | Operator::Gt | Operator::Geq => {
+            if let Some(wanted) = literal.number {
+                number(raw).is_some_and(|value| is_order(operator, value.compare(wanted)))
+            } else if let Some(wanted) = literal.time {
+                time::parse_json(raw).is_some_and(|value| is_order(operator, value.cmp(&wanted)))
+            } else {
+                false
+            }
+        }
+        Operator::Eq | Operator::In => match raw.first() {
+            Some(b't' | b'f') => literal.bool == Some(raw == b"true"),
+            Some(b'"') => match (&literal.text, text(raw)) {
+                (Some(wanted), Some(value)) if *value == *wanted.as_bytes() => true,
+                // A number in the filter also means a string that holds it.
+                (_, Some(value)) => literal.number.is_some_and(|wanted| {
+                    parse_integer(&value)
+                        .is_some_and(|n| Number::Integer(n).compare(wanted) == Ordering::Equal)
+                }),
+                _ => false,
+            },
+            _ => literal.number.is_some_and(|wanted| {
+                number(raw).is_some_and(|value| value.compare(wanted) == Ordering::Equal)
+            }),
+        },
+        Operator::Contains if raw.first() == Some(&b'[') => {
+            literal.text.as_ref().is_some_and(|wanted| has_text(raw, wanted))
+                || literal.number.is_some_and(|wanted| has_number(raw, wanted))
+        }
+        Operator::StartsWith | Operator::EndsWith | Operator::Contains => {
+            match (&literal.text, text(raw)) {
+                (Some(wanted), Some(value)) => test_text(operator, &value, wanted),
+                _ => false,
+            }
+        }
+    }
+}
+
+fn test_text(operator: Operator, value: &[u8], wanted: &str) -> bool {
+    let wanted = wanted.as_bytes();
+    match operator {
+        Operator::StartsWith => value.starts_with(wanted),
+        Operator::EndsWith => value.ends_with(wanted),
+        Operator::Contains => memmem::find(value, wanted).is_some(),
+        Operator::Eq | Operator::In => value == wanted,
+        Operator::Lt | Operator::Leq | Operator::Gt | Operator::Geq => false,
+    }
+}
+
+fn is_order(operator: Operator, order: Ordering) -> bool {
+    match operator {
+        Operator::Eq | Operator::In => order == Ordering::Equal,
+        Operator::Lt => order == Ordering::Less,
+        Operator::Leq => order != Ordering::Greater,
+        Operator::Gt => order == Ordering::Greater,
+        Operator::Geq => order != Ordering::Less,
+        Operator::StartsWith | Operator::EndsWith | Operator::Contains => false,
+    }
+}
+
+fn has_text(raw: &[u8], wanted: &str) -> bool {
+    elements(raw).any(|element| text(element).is_some_and(|value| *value == *wanted.as_bytes()))
+}
+
+fn has_number(raw: &[u8], wanted: Number) -> bool {
+    elements(raw)
+        .any(|element| number(element).is_some_and(|n| n.compare(wanted) == Ordering::Equal))
+}
+
+/// A JSON number, or a JSON string that holds a decimal integer.
+fn number(raw: &[u8]) -> Option<Number> {
+    match raw {
+        [b'"', inner @ .., b'"'] => parse_integer(inner).map(Number::Integer),
+        [b'-' | b'0'..=b'9', ..] => Number::parse(raw),
+        _ => None,
+    }
+}
+
+/// The bytes that a JSON string stands for; `None` for any other type.
+fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let [b'"', inner @ .., b'"'] = raw else {
+        return None;
+    };
+    match memchr(b'\\', inner) {
+        None => Some(Cow::Borrowed(inner)),
+        Some(first) => Some(Cow::Owned(unescape(inner, first))),
+    }
+}
+
+/// Replaces the escapes of a valid JSON string; a surrogate without its partner becomes U+FFFD.
+fn unescape(inner: &[u8], first: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(inner.len());
+    let (plain, mut rest) = inner.split_at(first);
+    out.extend_from_slice(plain);
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'\\' {
+            out.push(*byte);
+            continue;
+        }
+        let [escape, after @ ..] = rest else { break };
+        rest = after;
+        let char = match escape {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (unit, after) = code_unit(rest);
+                rest = after;
+                match (unit, rest) {
+                    (0xd800..0xdc00, [b'\\', b'u', low @ ..]) => match code_unit(low) {
+                        (low @ 0xdc00..0xe000, after) => {
+                            rest = after;
+                            let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                        }
+                        _ => char::REPLACEMENT_CHARACTER,
+                    },
+                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
+                }
+            }
+            other => char::from(*other),
+        };
+        out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    out
+}
+
+/// Four hexadecimal digits, and what follows them.
+fn code_unit(digits: &[u8]) -> (u32, &[u8]) {
+    let (digits, rest) = digits.split_at(digits.len().min(4));
+    let unit = digits.iter().fold(0, |unit, digit| {
+        unit * 16 + char::from(*digit).to_digit(16).unwrap_or_default()
+    });
+    (unit, rest)
+}
+
+/// The elements of a JSON array; nothing for any other type.
+fn elements(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = match raw {
+        [b'[', inner @ .., b']'] => inner.trim_ascii(),
+        _ => &[],
+    };
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+        let end = rest.iter().position(|byte| {
+            if in_string {
+                in_string = is_escaped || *byte != b'"';
+                is_escaped = !is_escaped && *byte == b'\\';
+                return false;
+            }
+            match byte {
+                b'"' => in_string = true,
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b',' => return depth == 0,
+                _ => {}
+            }
+            false
+        });
+        let element = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        rest = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default();
+        Some(element.trim_ascii())
+    })
+}
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -103,7 +103,7 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Resul
             .or_else(|_| Filter::parse_optional(text, None))
             .map_err(|e| worker::Error::RustError(format!("job {}: {e}", job.id)))?;
         let filter = filter
-            .map(|filter| CompiledFilter::compile(&filter, schema.as_ref(), &mut projection));
+            .map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
             job_id: job.id,
