@@ -1,1 +1,402 @@
-//! Placeholder.
+//! From a payload to the request that pushes it, and from the answer to what comes next. One file a scheme.
+//!
+//! Nothing here sends, waits or counts attempts: the caller performs the [`Request`], hands the [`Answer`] back, and
+//! decides when to try again.
+
+use std::fmt;
+
+use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
+
+mod answer;
+mod https;
+mod splunk;
+
+pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+
+/// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
+pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";
+
+/// `User-Agent` of every push, unless the job sets another one.
+pub const USER_AGENT: &str = concat!("logpush-edge/", env!("CARGO_PKG_VERSION"));
+
+/// What a request says about its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Push<'a> {
+    /// Stable id of the push. Printable ASCII; the caller makes it.
+    pub id: &'a str,
+    /// Media type of the payload, unless the job has a `header_Content-Type`.
+    pub content_type: &'a str,
+    /// Whether the payload is compressed with gzip.
+    pub gzip: bool,
+}
+
+impl<'a> Push<'a> {
+    /// A push in the usual form: NDJSON, compressed with gzip.
+    #[must_use]
+    pub fn ndjson_gzip(id: &'a str) -> Self {
+        Self {
+            id,
+            content_type: "application/x-ndjson",
+            gzip: true,
+        }
+    }
+}
+
+/// A request to perform. Redirects must not be followed: the credentials are meant for this host.
+///
+/// `Debug` shows neither the query nor header values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Where to send it. May hold secrets.
+    pub url: String,
+    /// Headers, each name once. May hold secrets.
+    pub headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("endpoint", &self.url.split('?').next().unwrap_or_default())
+            .field(
+                "headers",
+                &self
+                    .headers
+                    .iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an attempt to push means.
+///
+/// Answers that say "too large" (split and push again), "refused for configuration" (park the job's payloads) and
+/// "refused for content" (dead letter) will get variants of their own; until the outbox can do these, they are retried
+/// like every other failure, so that nothing is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The destination has the payload.
+    Accepted,
+    /// Push the same payload again, later.
+    RetryLater {
+        /// Seconds that the destination asked to wait (`Retry-After`), as it said: the caller sets the bounds.
+        retry_after_secs: Option<u64>,
+        /// The job's `error_message`, in Logpush's form; holds no secret of the destination.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// What an answer means. `now_unix_secs` is when it came: a `Retry-After` may be a date.
+    #[must_use]
+    pub fn from_answer(
+        destination: &ResolvedDestination,
+        answer: &Answer<'_>,
+        now_unix_secs: i64,
+    ) -> Self {
+        let accepted = match destination.kind {
+            DestinationKind::Https => https::is_accepted(answer),
+            DestinationKind::Splunk => splunk::is_accepted(answer),
+        };
+        if accepted {
+            return Self::Accepted;
+        }
+        Self::RetryLater {
+            retry_after_secs: answer.retry_after_secs(now_unix_secs),
+            reason: answer.reason(destination),
+        }
+    }
+
+    /// What it means that there was no answer: `text` is what the network said (no connection, timeout, …). Whether the
+    /// destination has the payload is then not known, so it is pushed again under the same id.
+    #[must_use]
+    pub fn from_network_error(destination: &ResolvedDestination, text: &str) -> Self {
+        let text = answer::excerpt(destination, text);
+        let reason = format!(
+            "error pushing: error uploading to {}: {text}",
+            destination.kind.label()
+        );
+        Self::RetryLater {
+            retry_after_secs: None,
+            reason,
+        }
+    }
+}
+
+/// The request that pushes a payload to a destination.
+#[must_use]
+pub fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
+    match destination.kind {
+        DestinationKind::Https => https::request(destination, push),
+        DestinationKind::Splunk => splunk::request(destination, push),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
+
+    fn resolve(text: &str) -> ResolvedDestination {
+        DestinationConf::parse(text, DestinationPolicy::default())
+            .unwrap()
+            .resolve(|_| Some("s3cret".into()))
+            .unwrap()
+    }
+
+    fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {
+        Outcome::RetryLater {
+            retry_after_secs,
+            reason: reason.into(),
+        }
+    }
+
+    fn outcome(destination: &str, status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
+        let answer = Answer {
+            status,
+            retry_after,
+            body: body.as_bytes(),
+        };
+        Outcome::from_answer(&resolve(destination), &answer, 784_111_777)
+    }
+
+    const HTTPS: &str = "https://h.example/in?tags=a&header_Authorization=Bearer%20${secret:T}";
+    const SPLUNK: &str = "splunk://h.example:8088/services/collector/raw?channel=c&header_Authorization=Splunk%20${secret:T}";
+
+    #[test]
+    fn a_push_to_https_carries_our_headers_and_the_jobs() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let made = request(&resolve(HTTPS), &Push::ndjson_gzip("push-1"));
+        assert_eq!(made.method, "POST");
+        assert_eq!(made.url, "https://h.example/in?tags=a");
+        assert_eq!(
+            made.headers,
+            [
+                header("Content-Type", "application/x-ndjson"),
+                header(
+                    "User-Agent",
+                    concat!("logpush-edge/", env!("CARGO_PKG_VERSION"))
+                ),
+                header("Content-Encoding", "gzip"),
+                header("X-Logpush-Push-Id", "push-1"),
+                header("Authorization", "Bearer s3cret"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_job_may_say_another_content_type_and_user_agent_but_each_header_is_there_once() {
+        let destination = resolve(
+            "https://h.example/?header_content-type=application%2Fjson&header_User-agent=siem",
+        );
+        let made = request(
+            &destination,
+            &Push {
+                gzip: false,
+                ..Push::ndjson_gzip("push-1")
+            },
+        );
+        let names: Vec<String> = made
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
+        assert_eq!(names, ["x-logpush-push-id", "content-type", "user-agent"]);
+        assert_eq!(made.headers[1].1, "application/json");
+    }
+
+    #[test]
+    fn a_push_to_splunk_goes_to_its_raw_endpoint() {
+        let made = request(&resolve(SPLUNK), &Push::ndjson_gzip("push-1"));
+        assert_eq!(
+            made.url,
+            "https://h.example:8088/services/collector/raw?channel=c"
+        );
+        assert!(
+            made.headers
+                .contains(&("Authorization".into(), "Splunk s3cret".into()))
+        );
+        assert!(
+            made.headers
+                .contains(&("Content-Encoding".into(), "gzip".into()))
+        );
+    }
+
+    #[test]
+    fn debug_of_a_request_shows_no_secret() {
+        let made = request(
+            &resolve("https://h.example/in?q=${secret:T}&header_X=${secret:T}"),
+            &Push::ndjson_gzip("p"),
+        );
+        let shown = format!("{made:?}");
+        assert!(
+            shown.contains("https://h.example/in") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn https_accepts_every_2xx_and_retries_the_rest() {
+        for status in [200, 201, 202, 204, 299] {
+            assert_eq!(
+                outcome(HTTPS, status, None, "whatever"),
+                Outcome::Accepted,
+                "{status}"
+            );
+        }
+        for status in [
+            0, 101, 199, 301, 302, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503,
+        ] {
+            let reason =
+                format!("error {status}: error pushing: error uploading to https: status:{status}");
+            assert_eq!(
+                outcome(HTTPS, status, None, ""),
+                retry(None, &reason),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn splunk_accepts_200_unless_the_collector_says_otherwise() {
+        for body in [
+            r#"{"text":"Success","code":0}"#,
+            r#"{"text":"Success","code":0,"ackId":7}"#,
+            "",
+            "OK",
+            "{",
+            "[]",
+            "{}",
+        ] {
+            assert_eq!(
+                outcome(SPLUNK, 200, None, body),
+                Outcome::Accepted,
+                "{body}"
+            );
+        }
+        let busy = r#"{"text":"Server is busy","code":9}"#;
+        assert_eq!(
+            outcome(SPLUNK, 200, None, busy),
+            retry(
+                None,
+                &format!("error 200: error pushing: error uploading to splunk: 200 {busy}")
+            )
+        );
+        let invalid = r#"{"text":"Invalid token","code":4}"#;
+        assert_eq!(
+            outcome(SPLUNK, 403, None, invalid),
+            retry(
+                None,
+                &format!("error 403: error pushing: error uploading to splunk: 403 {invalid}")
+            )
+        );
+        for status in [201, 204, 302, 503] {
+            assert_ne!(
+                outcome(SPLUNK, status, None, ""),
+                Outcome::Accepted,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reason_has_logpushs_form_and_hides_the_destinations_secrets() {
+        let body = r#"{"message":"wrong Content-Type header, expecting application/json"}"#;
+        assert_eq!(
+            outcome(HTTPS, 415, None, body),
+            retry(
+                None,
+                &format!("error 415: error pushing: error uploading to https: 415 {body}")
+            )
+        );
+        assert_eq!(
+            outcome(
+                HTTPS,
+                401,
+                None,
+                " you sent Bearer s3cret,\r\n\tthat is s3cret\u{0}\n"
+            ),
+            retry(
+                None,
+                "error 401: error pushing: error uploading to https: 401 you sent REDACTED,   that is REDACTED"
+            )
+        );
+        assert_eq!(
+            Outcome::from_network_error(&resolve(HTTPS), "connection to h.example?k=s3cret lost"),
+            retry(
+                None,
+                "error pushing: error uploading to https: connection to h.example?k=REDACTED lost"
+            )
+        );
+    }
+
+    #[test]
+    fn a_long_body_is_cut_after_its_secrets_are_hidden() {
+        let head = "error 500: error pushing: error uploading to https: 500 ";
+        // The secret lies across the cut.
+        let body = format!("{}s3cret and more", "x".repeat(MAX_REASON_BODY_BYTES - 3));
+        assert_eq!(
+            outcome(HTTPS, 500, None, &body),
+            retry(
+                None,
+                &format!("{head}{}RED", "x".repeat(MAX_REASON_BODY_BYTES - 3))
+            )
+        );
+        // A character of two bytes lies across the cut.
+        let body = format!("x{}", "ä".repeat(MAX_REASON_BODY_BYTES));
+        assert_eq!(
+            outcome(HTTPS, 500, None, &body),
+            retry(
+                None,
+                &format!("{head}x{}", "ä".repeat(MAX_REASON_BODY_BYTES / 2 - 1))
+            )
+        );
+        // The caller read no further than into the secret.
+        assert_eq!(
+            outcome(HTTPS, 500, None, "token s3cre"),
+            retry(None, &format!("{head}token REDACTED"))
+        );
+        let answer = Answer {
+            status: 500,
+            retry_after: None,
+            body: b"\xff\xfe",
+        };
+        assert_eq!(
+            Outcome::from_answer(&resolve(HTTPS), &answer, 0),
+            retry(None, &format!("{head}\u{fffd}\u{fffd}"))
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let table = [
+            (None, None),
+            (Some("0"), Some(0)),
+            (Some(" 120 "), Some(120)),
+            (Some("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60)),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0)),
+            (Some("Sat, 05 Nov 1994 08:49:37 GMT"), Some(0)),
+            (Some("Mon, 06 Nov 1994 08:50:37 GMT"), None),
+            (Some("06 Nov 1994"), None),
+            (Some("-1"), None),
+            (Some("+1"), None),
+            (Some("1.5"), None),
+            (Some("99999999999999999999"), None),
+            (Some(""), None),
+            (Some("soon"), None),
+        ];
+        for (header, expected) in table {
+            let reason = "error 503: error pushing: error uploading to https: status:503";
+            assert_eq!(
+                outcome(HTTPS, 503, header, ""),
+                retry(expected, reason),
+                "{header:?}"
+            );
+        }
+    }
+}

@@ -289,9 +289,12 @@ fn limit(
     }
 }
 
+/// A member, and whether a value of it leaves the records as they come.
+type Harmless = (&'static str, fn(&Value) -> bool);
+
 /// Members outside of `output_options` that would change which records are sent, or how.
 fn refuse_what_is_not_offered(body: &Map<String, Value>) -> Result<(), JobInputError> {
-    let harmless: [(&'static str, fn(&Value) -> bool); 4] = [
+    let harmless: [Harmless; 4] = [
         ("sample", is_whole_sample),
         ("sample_rate", is_whole_sample),
         ("transformer_id", |value| value.as_u64() == Some(0)),
@@ -323,7 +326,7 @@ fn output_options(body: &Map<String, Value>) -> Result<Change<Value>, JobInputEr
         Some(Value::Object(options)) => options,
         Some(_) => return Err(JobInputError::OutputNotOffered { option: None }),
     };
-    let defaults: [(&'static str, fn(&Value) -> bool); 15] = [
+    let defaults: [Harmless; 15] = [
         ("field_names", |value| {
             value.as_array().is_some_and(Vec::is_empty)
         }),
