@@ -50,7 +50,10 @@ pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
     // Anything below a nanosecond is cut.
     let mut nanos: i128 = 0;
     for at in 0..9 {
-        let digit = fraction.as_bytes().get(at).map_or(0, |byte| i128::from(byte - b'0'));
+        let digit = fraction
+            .as_bytes()
+            .get(at)
+            .map_or(0, |byte| i128::from(byte - b'0'));
         nanos = nanos * 10 + digit;
     }
     let sign = if whole.starts_with('-') { -1 } else { 1 };
@@ -131,21 +134,44 @@ mod tests {
             assert_eq!(parse_json(raw.as_bytes()), Some(AT), "{raw}");
         }
         assert_eq!(parse_json(b"1657233726"), Some(1_657_233_726_000_000_000));
-        assert_eq!(parse_json(b"\"2022-07-07T22:42:06Z\""), parse_json(b"1657233726"));
+        assert_eq!(
+            parse_json(b"\"2022-07-07T22:42:06Z\""),
+            parse_json(b"1657233726")
+        );
     }
 
     #[test]
     fn nanoseconds_beyond_a_double_stay_exact() {
-        assert_eq!(parse_json(b"1506702504433000201"), Some(1_506_702_504_433_000_201));
+        assert_eq!(
+            parse_json(b"1506702504433000201"),
+            Some(1_506_702_504_433_000_201)
+        );
     }
 
     #[test]
     fn what_is_no_time_is_none() {
         for raw in [
-            "0", "\"\"", "\"0\"", "\"0001-01-01T00:00:00Z\"", "null", "true", "[]", "{}", "1e9", "1.5e3", "1.",
-            "\"yesterday\"", "\"2022-07-07\"", "\"2022-13-07T22:42:06Z\"", "99999999999999999999999",
-            "999999999999999999999999999999999999999999", "-99999999999", "123456789012.5", "\"1.5\"",
-            "\"2022-07-07T22:42:06+00:00[UTC]\"", "\"",
+            "0",
+            "\"\"",
+            "\"0\"",
+            "\"0001-01-01T00:00:00Z\"",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "1e9",
+            "1.5e3",
+            "1.",
+            "\"yesterday\"",
+            "\"2022-07-07\"",
+            "\"2022-13-07T22:42:06Z\"",
+            "99999999999999999999999",
+            "999999999999999999999999999999999999999999",
+            "-99999999999",
+            "123456789012.5",
+            "\"1.5\"",
+            "\"2022-07-07T22:42:06+00:00[UTC]\"",
+            "\"",
         ] {
             assert_eq!(parse_json(raw.as_bytes()), None, "{raw}");
         }

@@ -46,25 +46,36 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
     for dataset in datasets {
         let mut sum = LedgerSummary::default();
         sum.jobs.clone_from(&selected);
-        sum.add(&LedgerSummary { jobs: dataset.summary.jobs.clone(), ..LedgerSummary::default() });
+        sum.add(&LedgerSummary {
+            jobs: dataset.summary.jobs.clone(),
+            ..LedgerSummary::default()
+        });
         selected = sum.jobs;
     }
-    let total = datasets.iter().fold(LedgerSummary::default(), |mut sum, dataset| {
-        sum.add(&dataset.summary);
-        sum
-    });
+    let total = datasets
+        .iter()
+        .fold(LedgerSummary::default(), |mut sum, dataset| {
+            sum.add(&dataset.summary);
+            sum
+        });
     let (mut selected_records, mut owed_batches) = (0, 0);
     let (mut delivered, mut waiting, mut discarded) = (0, 0, 0);
     let mut job_values = Vec::new();
     let mut every_job_holds = true;
-    for JobStats { job, is_deleted, outbox } in jobs {
+    for JobStats {
+        job,
+        is_deleted,
+        outbox,
+    } in jobs
+    {
         let chosen = selected.get(&job.id).copied().unwrap_or_default();
         selected_records += chosen.records;
         owed_batches += chosen.owed_batches;
         delivered += outbox.delivered_records;
         waiting += outbox.waiting_records;
         discarded += outbox.discarded_records;
-        let accounted = outbox.delivered_records + outbox.waiting_records + outbox.discarded_records;
+        let accounted =
+            outbox.delivered_records + outbox.waiting_records + outbox.discarded_records;
         every_job_holds &= chosen.records == accounted;
         job_values.push(json!({
             "id": job.id,
@@ -125,7 +136,11 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
 }
 
 fn dataset_value(stats: &DatasetStats) -> Value {
-    let DatasetStats { scope, dataset, summary } = stats;
+    let DatasetStats {
+        scope,
+        dataset,
+        summary,
+    } = stats;
     json!({
         "scope": scope,
         "dataset": dataset,
@@ -167,13 +182,25 @@ mod tests {
                 archived_bytes: 10 * part,
                 jobs: BTreeMap::from([(
                     7,
-                    JobSelected { batches: 1, records: selected / 2, bytes: 0, owed_batches: 0 },
+                    JobSelected {
+                        batches: 1,
+                        records: selected / 2,
+                        bytes: 0,
+                        owed_batches: 0,
+                    },
                 )]),
                 ..LedgerSummary::default()
             },
         });
-        let jobs = [JobStats { job: job(7), is_deleted: false, outbox }];
-        let range = Range { since_millis: 0, until_millis: 60_000 };
+        let jobs = [JobStats {
+            job: job(7),
+            is_deleted: false,
+            outbox,
+        }];
+        let range = Range {
+            since_millis: 0,
+            until_millis: 60_000,
+        };
         document(range, &datasets, &jobs)
     }
 
@@ -194,9 +221,21 @@ mod tests {
 
     #[test]
     fn a_record_that_is_nowhere_shows() {
-        let value = stats(10, OutboxSummary { delivered_records: 9, ..OutboxSummary::default() });
-        assert_eq!(value["reconciliation"]["selected_equals_accounted"]["holds"], false);
-        assert_eq!(value["reconciliation"]["received_equals_archived"]["holds"], true);
+        let value = stats(
+            10,
+            OutboxSummary {
+                delivered_records: 9,
+                ..OutboxSummary::default()
+            },
+        );
+        assert_eq!(
+            value["reconciliation"]["selected_equals_accounted"]["holds"],
+            false
+        );
+        assert_eq!(
+            value["reconciliation"]["received_equals_archived"]["holds"],
+            true
+        );
         assert_eq!(value["reconciliation"]["holds"], false);
     }
 }

@@ -213,14 +213,29 @@ mod tests {
             invalid: BTreeMap::from([("not_json".into(), 1)]),
             quarantine: None,
             selections: vec![
-                JobSelection { job_id: 1, records: 2, bytes: 3, state: SelectionState::Stored },
-                JobSelection { job_id: 2, records: 0, bytes: 0, state: SelectionState::Owed { reason: "full".into() } },
+                JobSelection {
+                    job_id: 1,
+                    records: 2,
+                    bytes: 3,
+                    state: SelectionState::Stored,
+                },
+                JobSelection {
+                    job_id: 2,
+                    records: 0,
+                    bytes: 0,
+                    state: SelectionState::Owed {
+                        reason: "full".into(),
+                    },
+                },
             ],
         };
         let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"state":"stored"},{"job_id":2,"records":0,"bytes":0,"state":"owed","reason":"full"}]}"#;
         assert_eq!(serde_json::to_string(&commit).unwrap(), text);
         assert_eq!(serde_json::from_str::<Commit>(text).unwrap(), commit);
-        assert_eq!(instance_name("zones/z", "dns_logs", "20220707"), "zones/z/dns_logs/20220707");
+        assert_eq!(
+            instance_name("zones/z", "dns_logs", "20220707"),
+            "zones/z/dns_logs/20220707"
+        );
     }
 
     #[test]
@@ -228,16 +243,30 @@ mod tests {
         let one = Summary {
             batches: 1,
             invalid: BTreeMap::from([("bomb".into(), 1)]),
-            jobs: BTreeMap::from([(1, JobSelected { batches: 1, records: 5, bytes: 50, owed_batches: 0 })]),
+            jobs: BTreeMap::from([(
+                1,
+                JobSelected {
+                    batches: 1,
+                    records: 5,
+                    bytes: 50,
+                    owed_batches: 0,
+                },
+            )]),
             ..Summary::default()
         };
         let mut sum = one.clone();
         sum.add(&one);
-        assert_eq!((sum.batches, sum.invalid["bomb"], sum.jobs[&1].records), (2, 2, 10));
+        assert_eq!(
+            (sum.batches, sum.invalid["bomb"], sum.jobs[&1].records),
+            (2, 2, 10)
+        );
     }
 
     #[test]
     fn owed_selections_are_tried_again_ever_more_rarely() {
-        assert_eq!([0, 1, 2, 40].map(owed_retry_millis), [2_000, 4_000, 8_000, 600_000]);
+        assert_eq!(
+            [0, 1, 2, 40].map(owed_retry_millis),
+            [2_000, 4_000, 8_000, 600_000]
+        );
     }
 }

@@ -7,44 +7,122 @@ use std::collections::BTreeMap;
 
 /// Names without `.json`; a file for one scope only is called `<dataset>.<scope>`.
 const FILES: &[(&str, &str)] = &[
-    ("access_requests", include_str!("datasets/access_requests.json")),
-    ("account_abuse_protection_events", include_str!("datasets/account_abuse_protection_events.json")),
+    (
+        "access_requests",
+        include_str!("datasets/access_requests.json"),
+    ),
+    (
+        "account_abuse_protection_events",
+        include_str!("datasets/account_abuse_protection_events.json"),
+    ),
     ("audit_logs", include_str!("datasets/audit_logs.json")),
     ("audit_logs_v2", include_str!("datasets/audit_logs_v2.json")),
-    ("biso_user_actions", include_str!("datasets/biso_user_actions.json")),
+    (
+        "biso_user_actions",
+        include_str!("datasets/biso_user_actions.json"),
+    ),
     ("casb_findings", include_str!("datasets/casb_findings.json")),
-    ("device_posture_results", include_str!("datasets/device_posture_results.json")),
-    ("dex_application_tests", include_str!("datasets/dex_application_tests.json")),
-    ("dex_device_state_events", include_str!("datasets/dex_device_state_events.json")),
-    ("dlp_forensic_copies", include_str!("datasets/dlp_forensic_copies.json")),
-    ("dns_firewall_logs", include_str!("datasets/dns_firewall_logs.json")),
+    (
+        "device_posture_results",
+        include_str!("datasets/device_posture_results.json"),
+    ),
+    (
+        "dex_application_tests",
+        include_str!("datasets/dex_application_tests.json"),
+    ),
+    (
+        "dex_device_state_events",
+        include_str!("datasets/dex_device_state_events.json"),
+    ),
+    (
+        "dlp_forensic_copies",
+        include_str!("datasets/dlp_forensic_copies.json"),
+    ),
+    (
+        "dns_firewall_logs",
+        include_str!("datasets/dns_firewall_logs.json"),
+    ),
     ("dns_logs", include_str!("datasets/dns_logs.json")),
-    ("email_security_alerts", include_str!("datasets/email_security_alerts.json")),
-    ("email_security_post_delivery_events", include_str!("datasets/email_security_post_delivery_events.json")),
-    ("firewall_events", include_str!("datasets/firewall_events.json")),
+    (
+        "email_security_alerts",
+        include_str!("datasets/email_security_alerts.json"),
+    ),
+    (
+        "email_security_post_delivery_events",
+        include_str!("datasets/email_security_post_delivery_events.json"),
+    ),
+    (
+        "firewall_events",
+        include_str!("datasets/firewall_events.json"),
+    ),
     ("gateway_dns", include_str!("datasets/gateway_dns.json")),
     ("gateway_http", include_str!("datasets/gateway_http.json")),
-    ("gateway_network", include_str!("datasets/gateway_network.json")),
+    (
+        "gateway_network",
+        include_str!("datasets/gateway_network.json"),
+    ),
     ("http_requests", include_str!("datasets/http_requests.json")),
     ("ipsec_logs", include_str!("datasets/ipsec_logs.json")),
-    ("magic_bgp_logs", include_str!("datasets/magic_bgp_logs.json")),
-    ("magic_ids_detections", include_str!("datasets/magic_ids_detections.json")),
-    ("mcp_portal_logs", include_str!("datasets/mcp_portal_logs.json")),
+    (
+        "magic_bgp_logs",
+        include_str!("datasets/magic_bgp_logs.json"),
+    ),
+    (
+        "magic_ids_detections",
+        include_str!("datasets/magic_ids_detections.json"),
+    ),
+    (
+        "mcp_portal_logs",
+        include_str!("datasets/mcp_portal_logs.json"),
+    ),
     ("mnm_flow_logs", include_str!("datasets/mnm_flow_logs.json")),
     ("nel_reports", include_str!("datasets/nel_reports.json")),
-    ("network_analytics_logs", include_str!("datasets/network_analytics_logs.json")),
-    ("page_shield_events", include_str!("datasets/page_shield_events.json")),
-    ("sinkhole_http_logs", include_str!("datasets/sinkhole_http_logs.json")),
-    ("spectrum_events", include_str!("datasets/spectrum_events.json")),
+    (
+        "network_analytics_logs",
+        include_str!("datasets/network_analytics_logs.json"),
+    ),
+    (
+        "page_shield_events",
+        include_str!("datasets/page_shield_events.json"),
+    ),
+    (
+        "sinkhole_http_logs",
+        include_str!("datasets/sinkhole_http_logs.json"),
+    ),
+    (
+        "spectrum_events",
+        include_str!("datasets/spectrum_events.json"),
+    ),
     ("ssh_logs", include_str!("datasets/ssh_logs.json")),
-    ("turnstile_events", include_str!("datasets/turnstile_events.json")),
-    ("warp_config_changes", include_str!("datasets/warp_config_changes.json")),
-    ("warp_toggle_changes", include_str!("datasets/warp_toggle_changes.json")),
-    ("websocket_analytics.account", include_str!("datasets/websocket_analytics.account.json")),
-    ("websocket_analytics", include_str!("datasets/websocket_analytics.json")),
-    ("workers_trace_events", include_str!("datasets/workers_trace_events.json")),
+    (
+        "turnstile_events",
+        include_str!("datasets/turnstile_events.json"),
+    ),
+    (
+        "warp_config_changes",
+        include_str!("datasets/warp_config_changes.json"),
+    ),
+    (
+        "warp_toggle_changes",
+        include_str!("datasets/warp_toggle_changes.json"),
+    ),
+    (
+        "websocket_analytics.account",
+        include_str!("datasets/websocket_analytics.account.json"),
+    ),
+    (
+        "websocket_analytics",
+        include_str!("datasets/websocket_analytics.json"),
+    ),
+    (
+        "workers_trace_events",
+        include_str!("datasets/workers_trace_events.json"),
+    ),
     ("zaraz_events", include_str!("datasets/zaraz_events.json")),
-    ("zero_trust_network_sessions", include_str!("datasets/zero_trust_network_sessions.json")),
+    (
+        "zero_trust_network_sessions",
+        include_str!("datasets/zero_trust_network_sessions.json"),
+    ),
 ];
 
 /// Where the time of a record may stand when the dataset is not in the catalogue: the time fields of those that are.
@@ -175,11 +253,17 @@ impl Dataset {
 
 /// The names of all datasets, in byte order.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    FILES.iter().map(|(name, _)| *name).filter(|name| !name.contains('.'))
+    FILES
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !name.contains('.'))
 }
 
 fn file(name: &str) -> Option<&'static str> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    FILES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
 }
 
 /// Levenshtein's distance, in one row.
@@ -192,7 +276,9 @@ fn edit_distance(a: &str, b: &str) -> usize {
             *first = left;
         }
         for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
+            let best = (diagonal + usize::from(x != y))
+                .min(*cell + 1)
+                .min(left + 1);
             diagonal = *cell;
             *cell = best;
             left = best;
@@ -213,7 +299,10 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let listed: Vec<String> = FILES.iter().map(|(name, _)| format!("{name}.json")).collect();
+        let listed: Vec<String> = FILES
+            .iter()
+            .map(|(name, _)| format!("{name}.json"))
+            .collect();
         assert_eq!(listed, files);
         for name in names() {
             let dataset = Dataset::find(ScopeKind::Zone, name).unwrap();
@@ -237,8 +326,14 @@ mod tests {
     #[test]
     fn a_misspelt_field_is_recognised() {
         let dataset = Dataset::find(ScopeKind::Zone, "http_requests").unwrap();
-        assert_eq!(dataset.nearest_field("edgeresponsestatus"), Some("EdgeResponseStatus"));
-        assert_eq!(dataset.nearest_field("EdgeResponceStatus"), Some("EdgeResponseStatus"));
+        assert_eq!(
+            dataset.nearest_field("edgeresponsestatus"),
+            Some("EdgeResponseStatus")
+        );
+        assert_eq!(
+            dataset.nearest_field("EdgeResponceStatus"),
+            Some("EdgeResponseStatus")
+        );
         assert_eq!(dataset.nearest_field("Zzzzzzzzzz"), None);
     }
 }

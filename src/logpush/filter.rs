@@ -143,7 +143,10 @@ impl fmt::Display for FilterError {
 impl std::error::Error for FilterError {}
 
 fn fail<T>(place: &str, message: impl Into<String>) -> Result<T, FilterError> {
-    Err(FilterError { place: place.to_owned(), message: message.into() })
+    Err(FilterError {
+        place: place.to_owned(),
+        message: message.into(),
+    })
 }
 
 impl Filter {
@@ -167,13 +170,19 @@ impl Filter {
     /// Names the place and the fault.
     pub fn parse(text: &str, dataset: Option<&Dataset>) -> Result<Self, FilterError> {
         if text.len() > FILTER_MAX_BYTES {
-            return fail("where", format!("longer than {FILTER_MAX_BYTES} bytes; split the job"));
+            return fail(
+                "where",
+                format!("longer than {FILTER_MAX_BYTES} bytes; split the job"),
+            );
         }
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
             Err(e) => return fail("where", format!("not JSON: {e}")),
         };
-        let mut reader = Reader { dataset, conditions: 0 };
+        let mut reader = Reader {
+            dataset,
+            conditions: 0,
+        };
         let root = match value {
             Value::Object(mut object) if object.len() == 1 && object.contains_key("where") => {
                 reader.node(object.remove("where").unwrap_or_default(), "where", 0)?
@@ -196,7 +205,13 @@ impl Node {
         match self {
             Self::And(nodes) => json!({"and": list(nodes)}),
             Self::Or(nodes) => json!({"or": list(nodes)}),
-            Self::Condition(Condition { key, operator, is_negated, value, .. }) => {
+            Self::Condition(Condition {
+                key,
+                operator,
+                is_negated,
+                value,
+                ..
+            }) => {
                 let sign = if *is_negated { "!" } else { "" };
                 json!({"key": key, "operator": format!("{sign}{}", operator.as_str()), "value": value})
             }
@@ -217,7 +232,10 @@ impl Reader<'_> {
         let Value::Object(mut object) = value else {
             return fail(place, "must be an object: `and`, `or`, or a condition");
         };
-        for (word, make) in [("and", Node::And as fn(_) -> _), ("or", Node::Or as fn(_) -> _)] {
+        for (word, make) in [
+            ("and", Node::And as fn(_) -> _),
+            ("or", Node::Or as fn(_) -> _),
+        ] {
             if let Some(list) = object.remove(word) {
                 if let Some(other) = object.keys().next() {
                     return fail(place, format!("`{word}` can not stand beside `{other}`"));
@@ -252,7 +270,10 @@ impl Reader<'_> {
     ) -> Result<Condition, FilterError> {
         self.conditions += 1;
         if self.conditions > FILTER_MAX_CONDITIONS {
-            return fail(place, format!("more than {FILTER_MAX_CONDITIONS} conditions"));
+            return fail(
+                place,
+                format!("more than {FILTER_MAX_CONDITIONS} conditions"),
+            );
         }
         let mut member = |name: &str| match object.remove(name) {
             Some(value) => Ok(value),
@@ -269,18 +290,28 @@ impl Reader<'_> {
             let known: Vec<&str> = OPERATORS.iter().map(|(word, _)| *word).collect();
             return fail(
                 place,
-                format!("unknown operator `{operator}`; there are {}", known.join(", ")),
+                format!(
+                    "unknown operator `{operator}`; there are {}",
+                    known.join(", ")
+                ),
             );
         };
         let value = match value {
             // Instant Logs' dialect: one string with commas.
-            Value::String(list) if operator == Operator::In => {
-                list.split(',').map(|item| Value::from(item.trim())).collect()
-            }
+            Value::String(list) if operator == Operator::In => list
+                .split(',')
+                .map(|item| Value::from(item.trim()))
+                .collect(),
             value => value,
         };
         let operand = self.operand(&key, operator, is_negated, &value, place)?;
-        Ok(Condition { key, operator, is_negated, value, operand })
+        Ok(Condition {
+            key,
+            operator,
+            is_negated,
+            value,
+            operand,
+        })
     }
 
     fn operand(
@@ -296,7 +327,9 @@ impl Reader<'_> {
             return fail(place, format!("`{word}` has no negation; use its opposite"));
         }
         let values = match value {
-            Value::Array(items) if operator == Operator::In && !items.is_empty() => items.as_slice(),
+            Value::Array(items) if operator == Operator::In && !items.is_empty() => {
+                items.as_slice()
+            }
             _ if operator == Operator::In => {
                 return fail(place, "`in` takes a list with at least one value");
             }
@@ -309,20 +342,34 @@ impl Reader<'_> {
             let hint = dataset
                 .nearest_field(key)
                 .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return fail(place, format!("{} has no field `{key}`{hint}", dataset.name));
+            return fail(
+                place,
+                format!("{} has no field `{key}`{hint}", dataset.name),
+            );
         };
         let field_type = field.field_type;
         let does_not_apply = || {
             fail(
                 place,
-                format!("`{word}` does not apply to `{key}`, which is of type {}", field_type.as_str()),
+                format!(
+                    "`{word}` does not apply to `{key}`, which is of type {}",
+                    field_type.as_str()
+                ),
             )
         };
         let wrong_value = |what: &str| {
-            fail(place, format!("`{key}` is of type {}: the value must be {what}", field_type.as_str()))
+            fail(
+                place,
+                format!(
+                    "`{key}` is of type {}: the value must be {what}",
+                    field_type.as_str()
+                ),
+            )
         };
-        let is_text_operator =
-            matches!(operator, Operator::StartsWith | Operator::EndsWith | Operator::Contains);
+        let is_text_operator = matches!(
+            operator,
+            Operator::StartsWith | Operator::EndsWith | Operator::Contains
+        );
         match field_type {
             FieldType::Object | FieldType::ArrayObject => does_not_apply(),
             FieldType::String if operator.is_order() => does_not_apply(),
@@ -338,7 +385,9 @@ impl Reader<'_> {
             FieldType::Timestamp if is_text_operator => does_not_apply(),
             FieldType::Timestamp => match values.iter().map(as_time).collect() {
                 Some(times) => Ok(Operand::Time(times)),
-                None => wrong_value("a time: RFC 3339, or unix seconds, milliseconds or nanoseconds"),
+                None => {
+                    wrong_value("a time: RFC 3339, or unix seconds, milliseconds or nanoseconds")
+                }
             },
             FieldType::Bool if operator != Operator::Eq => does_not_apply(),
             FieldType::Bool => match as_bool(value) {
@@ -384,7 +433,10 @@ impl Reader<'_> {
                 }
             };
             if !is_usable {
-                return fail(place, format!("`{}` can not take this value", operator.as_str()));
+                return fail(
+                    place,
+                    format!("`{}` can not take this value", operator.as_str()),
+                );
             }
             literals.push(literal);
         }

@@ -25,7 +25,10 @@ impl Number {
         {
             return None;
         }
-        text.parse().ok().filter(|float: &f64| float.is_finite()).map(Self::Float)
+        text.parse()
+            .ok()
+            .filter(|float: &f64| float.is_finite())
+            .map(Self::Float)
     }
 
     /// Orders two numbers by their exact values.
@@ -54,11 +57,13 @@ pub fn parse_integer(text: &[u8]) -> Option<i128> {
     // Nearly every number of a log fits 18 digits, and 64-bit arithmetic is what wasm is quick at.
     let value = if digits.len() <= 18 {
         i128::from(digits.iter().try_fold(0_i64, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
+            byte.is_ascii_digit()
+                .then(|| value * 10 + i64::from(byte - b'0'))
         })?)
     } else {
         digits.iter().try_fold(0_i128, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + i128::from(byte - b'0'))
+            byte.is_ascii_digit()
+                .then(|| value * 10 + i128::from(byte - b'0'))
         })?
     };
     Some(if is_negative { -value } else { value })
@@ -74,9 +79,11 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
         return Ordering::Greater;
     }
     let whole = float.trunc();
-    integer
-        .cmp(&(whole as i128))
-        .then_with(|| 0.0_f64.partial_cmp(&(float - whole)).unwrap_or(Ordering::Equal))
+    integer.cmp(&(whole as i128)).then_with(|| {
+        0.0_f64
+            .partial_cmp(&(float - whole))
+            .unwrap_or(Ordering::Equal)
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +104,11 @@ mod tests {
             ("1", "1e300", Ordering::Less),
             ("-1", "-1e300", Ordering::Greater),
             ("0.25", "0.5", Ordering::Less),
-            ("18446744073709551616", "18446744073709551615", Ordering::Greater),
+            (
+                "18446744073709551616",
+                "18446744073709551615",
+                Ordering::Greater,
+            ),
         ] {
             assert_eq!(number(a).compare(number(b)), order, "{a} {b}");
             assert_eq!(number(b).compare(number(a)), order.reverse(), "{b} {a}");
@@ -106,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_none() {
-        for text in ["", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1"] {
+        for text in [
+            "", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1",
+        ] {
             assert_eq!(Number::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -16,7 +16,11 @@ pub fn is_test_message(body: &[u8]) -> bool {
     let mut inflated = Vec::new();
     let text = if body.starts_with(&crate::batch::reader::GZIP_MAGIC) {
         let limit = TEST_MESSAGE_MAX_BYTES as u64 + 1;
-        if MultiGzDecoder::new(body).take(limit).read_to_end(&mut inflated).is_err() {
+        if MultiGzDecoder::new(body)
+            .take(limit)
+            .read_to_end(&mut inflated)
+            .is_err()
+        {
             return false;
         }
         inflated.trim_ascii()
@@ -32,7 +36,9 @@ fn is_test_object(text: &[u8]) -> bool {
     };
     let content = object.get("content").and_then(serde_json::Value::as_str);
     matches!(content, Some("test" | "tests"))
-        && object.keys().all(|key| key == "content" || key == "filename")
+        && object
+            .keys()
+            .all(|key| key == "content" || key == "filename")
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@
 mod messages;
 mod shape;
 
-pub use messages::{
-    Append, AppendAnswer, AppendResult, EntrySource, Summary, instance_name,
-};
+pub use messages::{Append, AppendAnswer, AppendResult, EntrySource, Summary, instance_name};
 pub use shape::{EntryFacts, PushLimits, gather};
 
 use crate::destination::Outcome;
@@ -149,10 +147,13 @@ fn wake(queue: &Queue, now_millis: u64) -> Effect {
             }
             Some(_) => Effect::SendPush,
             None => {
-                let Waiting { records, bytes, oldest_millis } = queue.waiting;
+                let Waiting {
+                    records,
+                    bytes,
+                    oldest_millis,
+                } = queue.waiting;
                 let due = oldest_millis.saturating_add(queue.limits.interval_millis);
-                let enough =
-                    records >= queue.limits.max_records || bytes >= queue.limits.max_bytes;
+                let enough = records >= queue.limits.max_records || bytes >= queue.limits.max_bytes;
                 if enough || due <= now_millis {
                     Effect::FormPush
                 } else {

@@ -22,9 +22,13 @@ impl PushLimits {
         max_upload_interval_seconds: Option<u64>,
     ) -> Self {
         Self {
-            max_bytes: max_upload_bytes.unwrap_or(PUSH_DEFAULT_BYTES).min(PUSH_MAX_BYTES),
+            max_bytes: max_upload_bytes
+                .unwrap_or(PUSH_DEFAULT_BYTES)
+                .min(PUSH_MAX_BYTES),
             max_records: max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
-            interval_millis: max_upload_interval_seconds.unwrap_or(0).saturating_mul(1000),
+            interval_millis: max_upload_interval_seconds
+                .unwrap_or(0)
+                .saturating_mul(1000),
         }
     }
 }

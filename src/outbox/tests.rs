@@ -4,7 +4,11 @@ fn queue() -> Queue {
     Queue {
         job: JobState::Enabled,
         push: None,
-        waiting: Waiting { records: 10, bytes: 1_000, oldest_millis: 50_000 },
+        waiting: Waiting {
+            records: 10,
+            bytes: 1_000,
+            oldest_millis: 50_000,
+        },
         limits: PushLimits::new(None, None, None),
     }
 }
@@ -26,14 +30,21 @@ fn with_an_interval_entries_are_gathered_until_it_ends_or_a_limit_is_reached() {
     assert_eq!(wake(&queue, 80_000), Effect::FormPush);
     queue.waiting.records = 1_000;
     assert_eq!(wake(&queue, 60_000), Effect::FormPush);
-    queue.waiting = Waiting { records: 1, bytes: 5_000_000, oldest_millis: 50_000 };
+    queue.waiting = Waiting {
+        records: 1,
+        bytes: 5_000_000,
+        oldest_millis: 50_000,
+    };
     assert_eq!(wake(&queue, 60_000), Effect::FormPush);
 }
 
 #[test]
 fn a_push_that_failed_waits_for_its_time_and_nothing_overtakes_it() {
     let mut queue = queue();
-    queue.push = Some(CurrentPush { attempts: 1, next_attempt_millis: 90_000 });
+    queue.push = Some(CurrentPush {
+        attempts: 1,
+        next_attempt_millis: 90_000,
+    });
     assert_eq!(wake(&queue, 60_000), Effect::SleepUntil(90_000));
     assert_eq!(wake(&queue, 90_000), Effect::SendPush);
 }
@@ -52,10 +63,24 @@ fn a_disabled_job_keeps_and_a_deleted_one_discards() {
 #[test]
 fn an_accepted_push_is_delivered_and_a_failed_one_waits_longer_each_time() {
     let mut queue = queue();
-    queue.push = Some(CurrentPush { attempts: 3, next_attempt_millis: 0 });
-    let answered = |outcome| Event::Answered { outcome, jitter: 1.0 };
-    assert_eq!(step(&queue, answered(Outcome::Accepted), 1_000), Effect::Delivered);
-    let failed = |retry_after_secs| answered(Outcome::RetryLater { retry_after_secs, reason: "503".into() });
+    queue.push = Some(CurrentPush {
+        attempts: 3,
+        next_attempt_millis: 0,
+    });
+    let answered = |outcome| Event::Answered {
+        outcome,
+        jitter: 1.0,
+    };
+    assert_eq!(
+        step(&queue, answered(Outcome::Accepted), 1_000),
+        Effect::Delivered
+    );
+    let failed = |retry_after_secs| {
+        answered(Outcome::RetryLater {
+            retry_after_secs,
+            reason: "503".into(),
+        })
+    };
     let at = |effect| match effect {
         Effect::RetryAt { at_millis, .. } => at_millis,
         other => panic!("{other:?}"),
@@ -67,7 +92,9 @@ fn an_accepted_push_is_delivered_and_a_failed_one_waits_longer_each_time() {
 
 #[test]
 fn the_back_off_grows_to_its_cap_and_never_is_nothing() {
-    let ceilings: Vec<u64> = (1..12).map(|attempts| backoff_millis(attempts, 1.0)).collect();
+    let ceilings: Vec<u64> = (1..12)
+        .map(|attempts| backoff_millis(attempts, 1.0))
+        .collect();
     assert!(ceilings.is_sorted());
     assert_eq!((ceilings[0], ceilings[10]), (1_000, 300_000));
     assert_eq!(backoff_millis(u32::MAX, 0.0), 500);
@@ -75,10 +102,25 @@ fn the_back_off_grows_to_its_cap_and_never_is_nothing() {
 
 #[test]
 fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
-    let limits = PushLimits { max_bytes: 100, max_records: 10, interval_millis: 0 };
-    let entry = |records, bytes| EntryFacts { records, bytes, is_archive: false };
-    let archive = EntryFacts { records: 1_000, bytes: 9_999, is_archive: true };
-    assert_eq!(gather([entry(5, 50), entry(5, 50), entry(1, 1)], &limits), 2);
+    let limits = PushLimits {
+        max_bytes: 100,
+        max_records: 10,
+        interval_millis: 0,
+    };
+    let entry = |records, bytes| EntryFacts {
+        records,
+        bytes,
+        is_archive: false,
+    };
+    let archive = EntryFacts {
+        records: 1_000,
+        bytes: 9_999,
+        is_archive: true,
+    };
+    assert_eq!(
+        gather([entry(5, 50), entry(5, 50), entry(1, 1)], &limits),
+        2
+    );
     assert_eq!(gather([entry(50, 500), entry(1, 1)], &limits), 1);
     assert_eq!(gather([archive, entry(1, 1)], &limits), 1);
     assert_eq!(gather([entry(1, 1), archive], &limits), 1);
@@ -92,9 +134,33 @@ fn the_messages_and_the_name_have_not_changed() {
         batch_id: "ab".into(),
         received_at_millis: 1,
         segments: vec![
-            (crate::route::Segment { records: 1, bytes: 2 }, EntrySource::Inline),
-            (crate::route::Segment { records: 3, bytes: 4 }, EntrySource::Spool { key: "k".into(), start: 5 }),
-            (crate::route::Segment { records: 6, bytes: 7 }, EntrySource::Archive { key: "a".into(), size: 8 }),
+            (
+                crate::route::Segment {
+                    records: 1,
+                    bytes: 2,
+                },
+                EntrySource::Inline,
+            ),
+            (
+                crate::route::Segment {
+                    records: 3,
+                    bytes: 4,
+                },
+                EntrySource::Spool {
+                    key: "k".into(),
+                    start: 5,
+                },
+            ),
+            (
+                crate::route::Segment {
+                    records: 6,
+                    bytes: 7,
+                },
+                EntrySource::Archive {
+                    key: "a".into(),
+                    size: 8,
+                },
+            ),
         ],
     };
     assert_eq!(

@@ -20,14 +20,21 @@ pub struct CompiledFilter {
 enum Compiled {
     And(Vec<Compiled>),
     Or(Vec<Compiled>),
-    Test { slot: usize, operator: Operator, is_negated: bool, operand: Operand },
+    Test {
+        slot: usize,
+        operator: Operator,
+        is_negated: bool,
+        operand: Operand,
+    },
 }
 
 impl CompiledFilter {
     /// Compiles a checked filter; fields that it needs are added to the projection.
     #[must_use]
     pub fn compile(filter: &Filter, projection: &mut Projection) -> Self {
-        Self { root: compile(&filter.root, projection) }
+        Self {
+            root: compile(&filter.root, projection),
+        }
     }
 
     /// Whether a record is selected; `fields` is indexed by slot and holds valid JSON text, `None` for a missing field.
@@ -45,7 +52,13 @@ fn compile(node: &Node, projection: &mut Projection) -> Compiled {
         Node::Or(nodes) => {
             Compiled::Or(nodes.iter().map(|node| compile(node, projection)).collect())
         }
-        Node::Condition(Condition { key, operator, is_negated, operand, .. }) => Compiled::Test {
+        Node::Condition(Condition {
+            key,
+            operator,
+            is_negated,
+            operand,
+            ..
+        }) => Compiled::Test {
             slot: projection.slot(key),
             operator: *operator,
             is_negated: *is_negated,
@@ -59,7 +72,12 @@ impl Compiled {
         match self {
             Self::And(nodes) => nodes.iter().all(|node| node.matches(fields)),
             Self::Or(nodes) => nodes.iter().any(|node| node.matches(fields)),
-            Self::Test { slot, operator, is_negated, operand } => {
+            Self::Test {
+                slot,
+                operator,
+                is_negated,
+                operand,
+            } => {
                 let raw = fields.get(*slot).copied().flatten();
                 raw.is_some_and(|raw| test(*operator, operand, raw)) != *is_negated
             }
@@ -70,17 +88,21 @@ impl Compiled {
 /// The positive operator; false when the value is of no type that it can compare.
 fn test(operator: Operator, operand: &Operand, raw: &[u8]) -> bool {
     match operand {
-        Operand::Text(texts) => {
-            text(raw).is_some_and(|value| texts.iter().any(|text| test_text(operator, &value, text)))
-        }
-        Operand::Number(numbers) => number(raw)
-            .is_some_and(|value| numbers.iter().any(|n| is_order(operator, value.compare(*n)))),
+        Operand::Text(texts) => text(raw)
+            .is_some_and(|value| texts.iter().any(|text| test_text(operator, &value, text))),
+        Operand::Number(numbers) => number(raw).is_some_and(|value| {
+            numbers
+                .iter()
+                .any(|n| is_order(operator, value.compare(*n)))
+        }),
         Operand::Bool(bool) => raw == if *bool { b"true".as_slice() } else { b"false" },
         Operand::Time(times) => time::parse_json(raw)
             .is_some_and(|value| times.iter().any(|time| is_order(operator, value.cmp(time)))),
         Operand::TextElement(text) => has_text(raw, text),
         Operand::NumberElement(n) => has_number(raw, *n),
-        Operand::Any(literals) => literals.iter().any(|literal| test_any(operator, literal, raw)),
+        Operand::Any(literals) => literals
+            .iter()
+            .any(|literal| test_any(operator, literal, raw)),
     }
 }
 
@@ -111,7 +133,10 @@ fn test_any(operator: Operator, literal: &Literal, raw: &[u8]) -> bool {
             }),
         },
         Operator::Contains if raw.first() == Some(&b'[') => {
-            literal.text.as_ref().is_some_and(|wanted| has_text(raw, wanted))
+            literal
+                .text
+                .as_ref()
+                .is_some_and(|wanted| has_text(raw, wanted))
                 || literal.number.is_some_and(|wanted| has_number(raw, wanted))
         }
         Operator::StartsWith | Operator::EndsWith | Operator::Contains => {

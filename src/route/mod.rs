@@ -169,7 +169,11 @@ impl Sink for Router<'_> {
         }
         let length = line.len() + 1;
         for (job, selection) in self.routes.jobs.iter().zip(&mut self.selections) {
-            if job.filter.as_ref().is_some_and(|filter| !filter.matches(fields)) {
+            if job
+                .filter
+                .as_ref()
+                .is_some_and(|filter| !filter.matches(fields))
+            {
                 continue;
             }
             selection.records += 1;
@@ -189,7 +193,8 @@ impl Sink for Router<'_> {
             let text = String::from_utf8_lossy(line);
             let entry =
                 serde_json::json!({"line": number, "reason": reason.as_str(), "text": text});
-            self.quarantine.extend_from_slice(entry.to_string().as_bytes());
+            self.quarantine
+                .extend_from_slice(entry.to_string().as_bytes());
             self.quarantine.push(b'\n');
         }
     }

@@ -61,7 +61,10 @@ impl Payload {
     fn write(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();
         while !bytes.is_empty() {
-            let room = self.blocks.last().map_or(0, |block| BLOCK_BYTES - block.len());
+            let room = self
+                .blocks
+                .last()
+                .map_or(0, |block| BLOCK_BYTES - block.len());
             if room == 0 {
                 self.blocks.push(Vec::with_capacity(BLOCK_BYTES));
                 continue;
@@ -82,16 +85,30 @@ mod tests {
     #[test]
     fn lines_come_back_in_order_and_segments_keep_their_limits() {
         let mut payload = Payload::default();
-        let lines: Vec<Vec<u8>> = (0..500).map(|n| vec![b'a' + (n % 26) as u8; n * 7]).collect();
+        let lines: Vec<Vec<u8>> = (0..500)
+            .map(|n| vec![b'a' + (n % 26) as u8; n * 7])
+            .collect();
         for line in &lines {
             payload.push(line, 40, 50_000);
         }
-        let expected: Vec<u8> = lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
+        let expected: Vec<u8> = lines
+            .iter()
+            .flat_map(|line| [line.as_slice(), b"\n"].concat())
+            .collect();
         assert_eq!(payload.blocks().collect::<Vec<_>>().concat(), expected);
         assert_eq!(payload.len(), expected.len());
-        let records: u64 = payload.segments().iter().map(|segment| segment.records).sum();
+        let records: u64 = payload
+            .segments()
+            .iter()
+            .map(|segment| segment.records)
+            .sum();
         assert_eq!(records, 500);
-        assert!(payload.segments().iter().all(|s| s.records <= 40 && s.bytes <= 50_000));
+        assert!(
+            payload
+                .segments()
+                .iter()
+                .all(|s| s.records <= 40 && s.bytes <= 50_000)
+        );
     }
 
     #[test]
@@ -101,7 +118,16 @@ mod tests {
         payload.push(&[b'x'; 100], 10, 8);
         assert_eq!(
             payload.segments(),
-            [Segment { records: 1, bytes: 6 }, Segment { records: 1, bytes: 101 }]
+            [
+                Segment {
+                    records: 1,
+                    bytes: 6
+                },
+                Segment {
+                    records: 1,
+                    bytes: 101
+                }
+            ]
         );
     }
 }

@@ -15,7 +15,11 @@ fn routes(keeps: &[Keep]) -> Routes {
             segment_max_records: 2,
         })
         .collect();
-    Routes { projection, time_slots, jobs }
+    Routes {
+        projection,
+        time_slots,
+        jobs,
+    }
 }
 
 #[test]
@@ -35,10 +39,18 @@ fn a_copied_selection_holds_the_lines_and_a_reference_only_counts_them() {
         String::from_utf8_lossy(router.quarantine()),
         "{\"line\":2,\"reason\":\"not_json\",\"text\":\"bad\"}\n"
     );
-    let [copied, referenced] = router.selections() else { panic!("two jobs") };
+    let [copied, referenced] = router.selections() else {
+        panic!("two jobs")
+    };
     assert_eq!((copied.records, referenced.records), (3, 3));
-    assert_eq!((copied.bytes, referenced.bytes), (body.len() as u64 - 4, copied.bytes));
-    assert_eq!((copied.payload.segments().len(), referenced.payload.len()), (2, 0));
+    assert_eq!(
+        (copied.bytes, referenced.bytes),
+        (body.len() as u64 - 4, copied.bytes)
+    );
+    assert_eq!(
+        (copied.payload.segments().len(), referenced.payload.len()),
+        (2, 0)
+    );
     let (index, payload) = router.take_largest().unwrap();
     assert_eq!((index, payload.len() as u64), (0, body.len() as u64 - 4));
     assert!(router.take_largest().is_none());

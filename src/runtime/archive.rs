@@ -183,7 +183,12 @@ impl Archive {
 
     async fn upload_part(&mut self) -> Result<(), String> {
         let body = self.take_held();
-        let Target::Parts { upload, parts, total } = &mut self.target else {
+        let Target::Parts {
+            upload,
+            parts,
+            total,
+        } = &mut self.target
+        else {
             return Ok(());
         };
         let number = u16::try_from(parts.len() + 1).map_err(|_| "too many parts".to_owned())?;
@@ -214,10 +219,20 @@ impl Archive {
                     Either::Right((put, _)) => archived(put),
                 }
             }
-            Target::Parts { upload, parts, total } => upload
+            Target::Parts {
+                upload,
+                parts,
+                total,
+            } => upload
                 .complete(parts)
                 .await
-                .map(|object| Archived::Stored(if object.size() > 0 { object.size() } else { total }))
+                .map(|object| {
+                    Archived::Stored(if object.size() > 0 {
+                        object.size()
+                    } else {
+                        total
+                    })
+                })
                 .map_err(|e| format!("R2 multipart upload failed to complete: {e}")),
         }
     }
@@ -308,7 +323,9 @@ pub async fn delete_all(bucket: &Bucket, keys: &[String]) {
     for some in keys.chunks(1000) {
         let names: Array = some.iter().map(|key| JsValue::from_str(key)).collect();
         if names.length() > 0
-            && let Err(e) = bucket.delete_multiple(some.iter().map(String::as_str).collect()).await
+            && let Err(e) = bucket
+                .delete_multiple(some.iter().map(String::as_str).collect())
+                .await
         {
             // The lifecycle rule of the prefix takes what stays behind.
             worker::console_warn!("spool objects left behind: {e}");

@@ -48,7 +48,11 @@ enum Refusal {
     /// The batch can be sent again later: 503 with Retry-After.
     Later { code: &'static str, message: String },
     /// The sender has to change something.
-    Status { status: u16, code: &'static str, message: String },
+    Status {
+        status: u16,
+        code: &'static str,
+        message: String,
+    },
 }
 
 fn later(code: &'static str) -> impl Fn(String) -> Refusal {
@@ -69,7 +73,11 @@ pub async fn handle(request: &Request, env: &Env, target: &Target) -> Result<Res
             response.headers().set("Retry-After", RETRY_AFTER_SECS)?;
             Ok(response)
         }
-        Err(Refusal::Status { status, code, message }) => refusal(status, code, &message),
+        Err(Refusal::Status {
+            status,
+            code,
+            message,
+        }) => refusal(status, code, &message),
     }
 }
 
@@ -131,7 +139,9 @@ async fn take(
         .and_then(|most| usize::try_from(most).ok())
         .unwrap_or(BATCHES_IN_FLIGHT_MAX);
     if pipeline::in_flight() >= most {
-        return Err(later("overloaded")(format!("{most} batches are in flight here already")));
+        return Err(later("overloaded")(format!(
+            "{most} batches are in flight here already"
+        )));
     }
     let received_at_millis = now_millis();
     let routes = jobs::routes(env, &target.scope, &target.dataset)
@@ -189,17 +199,20 @@ impl Batch<'_> {
         let Some(key) = self.key.take() else {
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
-        let ledger = ledger_name(&self.target.scope.to_string(), &self.target.dataset, &key.day);
+        let ledger = ledger_name(
+            &self.target.scope.to_string(),
+            &self.target.dataset,
+            &key.day,
+        );
         let object_bytes = match archived {
             Archived::Stored(size) => size,
-            Archived::Existed => {
-                match self.adopt(&bucket, &ledger, &batch_id, &key).await? {
-                    Some(size) => size,
-                    None => return self.duplicate(&batch_id, &key).await,
-                }
-            }
+            Archived::Existed => match self.adopt(&bucket, &ledger, &batch_id, &key).await? {
+                Some(size) => size,
+                None => return self.duplicate(&batch_id, &key).await,
+            },
         };
-        self.hand_over(&bucket, &ledger, batch_id, key, object_bytes).await
+        self.hand_over(&bucket, &ledger, batch_id, key, object_bytes)
+            .await
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
@@ -233,7 +246,9 @@ impl Batch<'_> {
                 if archive.wants_key() {
                     let first = archive.first_block();
                     let length = content_length.unwrap_or(0).to_le_bytes();
-                    let hash = sha256(&[first, js::bytes(&length)]).await.map_err(internal)?;
+                    let hash = sha256(&[first, js::bytes(&length)])
+                        .await
+                        .map_err(internal)?;
                     self.begin(archive, hash, false).await?;
                 }
             }
@@ -243,7 +258,10 @@ impl Batch<'_> {
         if archive.is_holding() && is_test_message(&archive.first_block().to_vec()) {
             return Ok(None);
         }
-        self.pipeline.finish().await.map_err(later("spool_failed"))?;
+        self.pipeline
+            .finish()
+            .await
+            .map_err(later("spool_failed"))?;
         if archive.is_holding() {
             self.begin(archive, batch_id.clone(), true).await?;
         }
@@ -272,14 +290,27 @@ impl Batch<'_> {
         }
         if is_whole {
             metadata.insert("batch-id".to_owned(), hash);
-            metadata.insert("records".to_owned(), self.pipeline.meter().records.to_string());
-            for (name, at) in [("earliest-time", times.earliest), ("latest-time", times.latest)] {
+            metadata.insert(
+                "records".to_owned(),
+                self.pipeline.meter().records.to_string(),
+            );
+            for (name, at) in [
+                ("earliest-time", times.earliest),
+                ("latest-time", times.latest),
+            ] {
                 metadata.extend(at.map(|at| (name.to_owned(), time::rfc3339(at))));
             }
         }
-        let facts = ObjectFacts { key: key.object.clone(), is_gzip, metadata };
+        let facts = ObjectFacts {
+            key: key.object.clone(),
+            is_gzip,
+            metadata,
+        };
         self.key = Some(key);
-        archive.begin(facts, is_whole).await.map_err(later("archive_failed"))
+        archive
+            .begin(facts, is_whole)
+            .await
+            .map_err(later("archive_failed"))
     }
 
     /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
@@ -291,16 +322,25 @@ impl Batch<'_> {
         batch_id: &str,
         key: &ArchiveKey,
     ) -> std::result::Result<Option<u64>, Refusal> {
-        let query = LookupQuery { batch_id: batch_id.to_owned(), object: key.object.clone() };
+        let query = LookupQuery {
+            batch_id: batch_id.to_owned(),
+            object: key.object.clone(),
+        };
         let known: Lookup = call(self.env, Class::Ledger, ledger, "lookup", &query)
             .await
             .map_err(unreachable_object)?;
         if known.is_committed {
             return Ok(None);
         }
-        let object = bucket.get(&key.object).execute().await.map_err(unreachable_object)?;
+        let object = bucket
+            .get(&key.object)
+            .execute()
+            .await
+            .map_err(unreachable_object)?;
         let Some(object) = object else {
-            return Err(later("archive_failed")("the archived object went away".to_owned()));
+            return Err(later("archive_failed")(
+                "the archived object went away".to_owned(),
+            ));
         };
         let size = object.size();
         let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
@@ -318,9 +358,15 @@ impl Batch<'_> {
         }
         // Only a crafted batch gets here: same first block, same length, other bytes. Nothing acknowledged is touched.
         if !known.object_is_taken {
-            bucket.delete(&key.object).await.map_err(unreachable_object)?;
+            bucket
+                .delete(&key.object)
+                .await
+                .map_err(unreachable_object)?;
         }
-        Err(later("archive_key_taken")(format!("{} holds another batch", key.object)))
+        Err(later("archive_key_taken")(format!(
+            "{} holds another batch",
+            key.object
+        )))
     }
 
     async fn hand_over(
@@ -332,7 +378,9 @@ impl Batch<'_> {
         object_bytes: u64,
     ) -> std::result::Result<Value, Refusal> {
         let quarantine = self.write_quarantine(bucket, &batch_id, &key).await?;
-        let selections = self.append_all(bucket, &batch_id, &key, object_bytes).await?;
+        let selections = self
+            .append_all(bucket, &batch_id, &key, object_bytes)
+            .await?;
         let meter = self.pipeline.meter().clone();
         let times = self.pipeline.router.times();
         let mut invalid: BTreeMap<String, u64> = self
@@ -427,12 +475,16 @@ impl Batch<'_> {
                 continue;
             }
             let ready = match job.keep {
-                Keep::Copy => {
-                    self.pipeline.ready(index).await.map_err(later("spool_failed"))?
-                }
+                Keep::Copy => self
+                    .pipeline
+                    .ready(index)
+                    .await
+                    .map_err(later("spool_failed"))?,
                 Keep::Reference if is_one_clean_gzip => {
-                    let source =
-                        EntrySource::Archive { key: key.object.clone(), size: object_bytes };
+                    let source = EntrySource::Archive {
+                        key: key.object.clone(),
+                        size: object_bytes,
+                    };
                     Ready {
                         segments: vec![(crate::route::Segment { records, bytes }, source)],
                         inline: Uint8Array::new_with_length(0),
@@ -465,21 +517,39 @@ impl Batch<'_> {
             segments: ready.segments,
         };
         let name = instance_name(job_id);
-        let answer: Result<AppendAnswer> =
-            call_with_bytes(self.env, Class::Outbox, &name, "append", &append, &ready.inline)
-                .await;
+        let answer: Result<AppendAnswer> = call_with_bytes(
+            self.env,
+            Class::Outbox,
+            &name,
+            "append",
+            &append,
+            &ready.inline,
+        )
+        .await;
         match answer {
             // After an error nobody knows whether the rows are there, so what they may refer to stays.
             Err(e) => owe(job_id, &e.to_string()),
-            Ok(AppendAnswer { result: AppendResult::Full, .. }) => {
+            Ok(AppendAnswer {
+                result: AppendResult::Full,
+                ..
+            }) => {
                 archive::delete_all(bucket, &ready.spooled).await;
                 owe(job_id, "the outbox is full")
             }
-            Ok(AppendAnswer { result, records, bytes }) => {
+            Ok(AppendAnswer {
+                result,
+                records,
+                bytes,
+            }) => {
                 if result == AppendResult::Duplicate {
                     archive::delete_all(bucket, &ready.spooled).await;
                 }
-                JobSelection { job_id, records, bytes, state: SelectionState::Stored }
+                JobSelection {
+                    job_id,
+                    records,
+                    bytes,
+                    state: SelectionState::Stored,
+                }
             }
         }
     }
@@ -516,8 +586,15 @@ impl Batch<'_> {
 }
 
 fn owe(job_id: u64, reason: &str) -> JobSelection {
-    let state = SelectionState::Owed { reason: reason.to_owned() };
-    JobSelection { job_id, records: 0, bytes: 0, state }
+    let state = SelectionState::Owed {
+        reason: reason.to_owned(),
+    };
+    JobSelection {
+        job_id,
+        records: 0,
+        bytes: 0,
+        state,
+    }
 }
 
 /// SHA-256 by the runtime, lower-case hex.
@@ -532,5 +609,9 @@ async fn sha256(parts: &[Uint8Array]) -> std::result::Result<String, JsValue> {
 }
 
 fn hex(bytes: &Uint8Array) -> String {
-    bytes.to_vec().iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .to_vec()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

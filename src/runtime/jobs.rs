@@ -77,7 +77,11 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
         if cache.len() >= CACHE_MAX {
             cache.clear();
         }
-        let cached = Cached { fetched_at: now, versions, routes: routes.clone() };
+        let cached = Cached {
+            fetched_at: now,
+            versions,
+            routes: routes.clone(),
+        };
         cache.insert(key, cached);
     });
     Ok(routes)
@@ -94,7 +98,10 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Resul
         Some(field) => vec![field],
         None => TIMESTAMP_CANDIDATES.to_vec(),
     };
-    let time_slots = time_fields.iter().map(|name| projection.slot(name)).collect();
+    let time_slots = time_fields
+        .iter()
+        .map(|name| projection.slot(name))
+        .collect();
     let mut routes = Vec::new();
     for job in jobs {
         let text = job.filter.as_deref().unwrap_or_default();
@@ -102,15 +109,22 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Resul
             // A field may leave the catalogue after the job was made.
             .or_else(|_| Filter::parse_optional(text, None))
             .map_err(|e| worker::Error::RustError(format!("job {}: {e}", job.id)))?;
-        let filter = filter
-            .map(|filter| CompiledFilter::compile(&filter, &mut projection));
+        let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
             job_id: job.id,
-            keep: if filter.is_none() && !has_limits { whole } else { Keep::Copy },
+            keep: if filter.is_none() && !has_limits {
+                whole
+            } else {
+                Keep::Copy
+            },
             filter,
             segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
         });
     }
-    Ok(Routes { projection, time_slots, jobs: routes })
+    Ok(Routes {
+        projection,
+        time_slots,
+        jobs: routes,
+    })
 }

@@ -184,8 +184,11 @@ pub mod sql {
     extern "C" {
         type SqlStorage;
         #[wasm_bindgen(method, catch, variadic)]
-        fn exec(this: &SqlStorage, query: &str, bindings: Box<[JsValue]>)
-        -> Result<Cursor, JsValue>;
+        fn exec(
+            this: &SqlStorage,
+            query: &str,
+            bindings: Box<[JsValue]>,
+        ) -> Result<Cursor, JsValue>;
         type Cursor;
         #[wasm_bindgen(method, catch, js_name = toArray)]
         fn to_array(this: &Cursor) -> Result<Array, JsValue>;
@@ -234,7 +237,9 @@ pub mod sql {
         /// The database of the object that `state` belongs to.
         pub fn of(state: &worker::State) -> worker::Result<Self> {
             let storage = Reflect::get(state.as_raw().as_ref(), &"storage".into())?;
-            Ok(Self(Reflect::get(&storage, &"sql".into())?.unchecked_into()))
+            Ok(Self(
+                Reflect::get(&storage, &"sql".into())?.unchecked_into(),
+            ))
         }
 
         /// Runs the migrations that this database has not seen. Their order is their number.
@@ -243,7 +248,10 @@ pub mod sql {
             struct Version {
                 version: usize,
             }
-            self.run("CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)", vec![])?;
+            self.run(
+                "CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)",
+                vec![],
+            )?;
             let seen = self
                 .first::<Version>("SELECT count(*) AS version FROM schema", vec![])?
                 .map_or(0, |row| row.version);

@@ -29,15 +29,23 @@ pub struct Debt {
 /// Says what failed; the debt stays.
 pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
     let text = |e: worker::Error| e.to_string();
-    let query = JobsQuery { id: Some(debt.job_id), ..JobsQuery::default() };
+    let query = JobsQuery {
+        id: Some(debt.job_id),
+        ..JobsQuery::default()
+    };
     let rows: Vec<JobRow> = call(env, Class::Registry, REGISTRY_NAME, "jobs", &query)
         .await
         .map_err(text)?;
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
         return Ok((0, 0));
     };
-    let routes = jobs::compile(&job.scope, &job.dataset, std::slice::from_ref(&job), Keep::Copy)
-        .map_err(text)?;
+    let routes = jobs::compile(
+        &job.scope,
+        &job.dataset,
+        std::slice::from_ref(&job),
+        Keep::Copy,
+    )
+    .map_err(text)?;
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     let object = bucket.get(&debt.object).execute().await.map_err(text)?;
     let body = object

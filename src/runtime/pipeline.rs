@@ -100,7 +100,8 @@ impl<'r> Pipeline<'r> {
                 };
                 piece.copy_to(input);
                 let projection = &self.routes.projection;
-                self.reader.feed(input, window, projection, &mut self.router)
+                self.reader
+                    .feed(input, window, projection, &mut self.router)
             });
             at += used as u32;
             self.spill_while_full().await?;
@@ -137,10 +138,18 @@ impl<'r> Pipeline<'r> {
         else {
             return Ok(());
         };
-        let key = format!("{}/{}/{}", self.spool_prefix, job.job_id, placed.spooled.len());
+        let key = format!(
+            "{}/{}/{}",
+            self.spool_prefix,
+            job.job_id,
+            placed.spooled.len()
+        );
         let mut start = 0;
         for segment in segments {
-            let source = EntrySource::Spool { key: key.clone(), start };
+            let source = EntrySource::Spool {
+                key: key.clone(),
+                start,
+            };
             start += segment.bytes;
             placed.segments.push((segment, source));
         }
@@ -161,7 +170,11 @@ impl<'r> Pipeline<'r> {
                 .segments
                 .extend(segments.map(|segment| (*segment, EntrySource::Inline)));
         }
-        let placed = self.placed.get_mut(index).map(std::mem::take).unwrap_or_default();
+        let placed = self
+            .placed
+            .get_mut(index)
+            .map(std::mem::take)
+            .unwrap_or_default();
         Ok(Ready {
             segments: placed.segments,
             inline,

@@ -12,14 +12,6 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Bucket, Env};
 
-/// What identifies a push.
-pub struct Facts<'a> {
-    /// Stable over all attempts.
-    pub id: &'a str,
-    /// Records in it.
-    pub records: u64,
-}
-
 /// One entry of the push, as its row says.
 #[derive(Debug, Deserialize)]
 pub struct Part {
@@ -35,37 +27,43 @@ pub struct Part {
     pub bytes: u64,
 }
 
-/// Sends a push once. Every failure is an outcome; nothing is lost by one.
+/// Sends a push once; `push_id` is the same on every attempt. Every failure is an outcome; nothing is lost by one.
 pub async fn send(
     env: &Env,
     job: &Job,
-    facts: &Facts<'_>,
+    push_id: &str,
     parts: &[Part],
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Outcome {
-    match try_send(env, job, facts, parts, inline).await {
+    match try_send(env, job, push_id, parts, inline).await {
         Ok(outcome) => outcome,
-        Err(text) => Outcome::from_network_error(&text),
+        Err(reason) => later(reason),
+    }
+}
+
+/// The push could not even be sent.
+pub fn later(reason: String) -> Outcome {
+    Outcome::RetryLater {
+        retry_after_secs: None,
+        reason: format!("error pushing: {reason}"),
     }
 }
 
 async fn try_send(
     env: &Env,
     job: &Job,
-    facts: &Facts<'_>,
+    push_id: &str,
     parts: &[Part],
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Result<Outcome, String> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
     };
-    let conf =
-        DestinationConf::parse(&job.destination_conf, policy).map_err(|e| e.to_string())?;
+    let conf = DestinationConf::parse(&job.destination_conf, policy).map_err(|e| e.to_string())?;
     let resolved = conf
         .resolve(|name| config::text(env, name))
         .map_err(|e| e.to_string())?;
-    let push = destination::Push { id: facts.id, records: facts.records };
-    let request = destination::request(&resolved, &push);
+    let request = destination::request(&resolved, &destination::Push::ndjson_gzip(push_id));
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
     let body = body(&bucket, parts, inline).await?;
     let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
@@ -83,16 +81,16 @@ async fn try_send(
     let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
     let response: web_sys::Response = match JsFuture::from(sent).await {
         Ok(response) => response.into(),
-        // The runtime's text may name the URL, which may hold a secret.
-        Err(e) => return Err(resolved.redact(&js::describe(&e))),
+        Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),
     };
+    let retry_after = response.headers().get("retry-after").ok().flatten();
     let answer = destination::Answer {
         status: response.status(),
-        retry_after: response.headers().get("retry-after").ok().flatten(),
-        body: first_bytes(&response).await,
+        retry_after: retry_after.as_deref(),
+        body: &first_bytes(&response).await,
     };
     let now_unix_secs = i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default();
-    Ok(destination::outcome(&resolved, &answer, now_unix_secs))
+    Ok(Outcome::from_answer(&resolved, &answer, now_unix_secs))
 }
 
 /// As much of an answer as anybody looks at. An answer that breaks off or never ends still has its status.
@@ -118,7 +116,13 @@ async fn body(
     parts: &[Part],
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Result<JsValue, String> {
-    if let [Part { kind, object: Some(object), .. }] = parts
+    if let [
+        Part {
+            kind,
+            object: Some(object),
+            ..
+        },
+    ] = parts
         && kind == "archive"
     {
         return stream(bucket, object, None).await.map(JsValue::from);
@@ -138,12 +142,16 @@ async fn body(
                 let spooled = stream(bucket, object, Some(range)).await?;
                 let mut reader = BlockReader::new(&spooled).map_err(failed)?;
                 while let Some(block) = reader.next().await.map_err(failed)? {
-                    JsFuture::from(writer.write_with_chunk(&block)).await.map_err(failed)?;
+                    JsFuture::from(writer.write_with_chunk(&block))
+                        .await
+                        .map_err(failed)?;
                 }
             }
             (_, "inline") => {
                 let bytes = inline(part.seq).map_err(|e| e.to_string())?;
-                JsFuture::from(writer.write_with_chunk(&bytes)).await.map_err(failed)?;
+                JsFuture::from(writer.write_with_chunk(&bytes))
+                    .await
+                    .map_err(failed)?;
             }
             (_, other) => return Err(format!("an entry of kind {other} can not be gathered")),
         }
@@ -161,7 +169,10 @@ async fn stream(
     if let Some((offset, length)) = range {
         get = get.range(worker::Range::OffsetWithLength { offset, length });
     }
-    let found = get.execute().await.map_err(|e| format!("R2 get failed: {e}"))?;
+    let found = get
+        .execute()
+        .await
+        .map_err(|e| format!("R2 get failed: {e}"))?;
     let body = found
         .as_ref()
         .and_then(worker::Object::body)

@@ -15,7 +15,10 @@ use worker::{Env, Request, Response, Result};
 pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     let url = request.url()?;
     let (mut scope, mut dataset) = (None, None);
-    let mut range = Range { since_millis: 0, until_millis: now_millis() };
+    let mut range = Range {
+        since_millis: 0,
+        until_millis: now_millis(),
+    };
     for (name, value) in url.query_pairs() {
         let instant = || {
             time::parse_str(&value)
@@ -55,14 +58,16 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     let rows: Vec<JobRow> = call(env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
     let jobs = try_join_all(rows.into_iter().map(async |row| {
         let name = instance_name(row.job.id);
-        let outbox: OutboxSummary =
-            call(env, Class::Outbox, &name, "summary", &minutes).await?;
+        let outbox: OutboxSummary = call(env, Class::Outbox, &name, "summary", &minutes).await?;
         let is_deleted = row.deleted_at.is_some();
-        Ok::<_, worker::Error>(JobStats { job: row.job, is_deleted, outbox })
+        Ok::<_, worker::Error>(JobStats {
+            job: row.job,
+            is_deleted,
+            outbox,
+        })
     }))
     .await?;
-    let ledgers: Vec<LedgerRow> =
-        call(env, Class::Registry, REGISTRY_NAME, "ledgers", &()).await?;
+    let ledgers: Vec<LedgerRow> = call(env, Class::Registry, REGISTRY_NAME, "ledgers", &()).await?;
     let concerned = ledgers.into_iter().filter(|ledger| {
         scope.as_ref().is_none_or(|scope| *scope == ledger.scope)
             && dataset.as_ref().is_none_or(|dataset| *dataset == ledger.dataset)
@@ -82,7 +87,11 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     }
     let datasets: Vec<DatasetStats> = by_dataset
         .into_iter()
-        .map(|((scope, dataset), summary)| DatasetStats { scope, dataset, summary })
+        .map(|((scope, dataset), summary)| DatasetStats {
+            scope,
+            dataset,
+            summary,
+        })
         .collect();
     Response::from_json(&document(range, &datasets, &jobs))
 }

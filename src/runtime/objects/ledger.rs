@@ -133,7 +133,10 @@ impl DurableObject for Ledger {
     async fn alarm(&self) -> Result<Response> {
         if let Err(e) = self.work_off_owed().await {
             worker::console_error!("owed selections: {e}");
-            self.state.storage().set_alarm(owed_retry_millis(4) as i64).await?;
+            self.state
+                .storage()
+                .set_alarm(owed_retry_millis(4) as i64)
+                .await?;
         }
         Response::empty()
     }
@@ -163,7 +166,9 @@ impl Ledger {
             return Ok(());
         }
         let Some(name) = self.name.borrow().clone() else {
-            return Err(worker::Error::RustError("the ledger has no name".to_owned()));
+            return Err(worker::Error::RustError(
+                "the ledger has no name".to_owned(),
+            ));
         };
         let row = LedgerRow {
             name,
@@ -179,7 +184,8 @@ impl Ledger {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitResult> {
-        self.make_known(&commit.scope, &commit.dataset, &commit.day).await?;
+        self.make_known(&commit.scope, &commit.dataset, &commit.day)
+            .await?;
         // No await between here and the end of `write`: reads and writes are one transaction.
         let result = self.write(&commit)?;
         if commit
@@ -187,7 +193,10 @@ impl Ledger {
             .iter()
             .any(|selection| selection.state != SelectionState::Stored)
         {
-            self.state.storage().set_alarm(owed_retry_millis(0) as i64).await?;
+            self.state
+                .storage()
+                .set_alarm(owed_retry_millis(0) as i64)
+                .await?;
         }
         Ok(result)
     }
@@ -196,7 +205,10 @@ impl Ledger {
         let sql = self.sql()?;
         let minute = minute_of(commit.received_at_millis);
         let is_new = sql
-            .objects("SELECT 1 FROM batches WHERE id = ?", params![&commit.batch_id])?
+            .objects(
+                "SELECT 1 FROM batches WHERE id = ?",
+                params![&commit.batch_id],
+            )?
             .length()
             == 0;
         if is_new {
@@ -249,12 +261,21 @@ impl Ledger {
         for selection in &commit.selections {
             self.write_selection(&commit.batch_id, minute, selection)?;
         }
-        Ok(if is_new { CommitResult::Committed } else { CommitResult::Duplicate })
+        Ok(if is_new {
+            CommitResult::Committed
+        } else {
+            CommitResult::Duplicate
+        })
     }
 
     fn write_selection(&self, batch: &str, minute: u64, selection: &JobSelection) -> Result<()> {
         let sql = self.sql()?;
-        let JobSelection { job_id, records, bytes, state } = selection;
+        let JobSelection {
+            job_id,
+            records,
+            bytes,
+            state,
+        } = selection;
         let owed = match state {
             SelectionState::Stored => None,
             SelectionState::Owed { reason } => Some(reason.as_str()),
@@ -301,7 +322,8 @@ impl Ledger {
     }
 
     async fn count(&self, count: &Count) -> Result<()> {
-        self.make_known(&count.scope, &count.dataset, &count.day).await?;
+        self.make_known(&count.scope, &count.dataset, &count.day)
+            .await?;
         self.add_occurrence(minute_of(count.at_millis), count.what)
     }
 
@@ -375,7 +397,10 @@ impl Ledger {
         )?;
         if !due.is_empty() {
             // Before the work, so that dying in the middle of it only delays the rest.
-            self.state.storage().set_alarm(owed_retry_millis(4) as i64).await?;
+            self.state
+                .storage()
+                .set_alarm(owed_retry_millis(4) as i64)
+                .await?;
         }
         for row in due {
             let debt = owed::Debt {

@@ -80,7 +80,9 @@ async fn call_raw<A: DeserializeOwned>(
     let headers = Headers::new();
     headers.set(NAME_HEADER, name)?;
     let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_headers(headers).with_body(Some(body));
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(Some(body));
     let request = Request::new_with_init(&format!("https://object/{operation}"), &init)?;
     let mut response = stub.fetch_with_request(request).await?;
     let text = response.text().await?;

@@ -112,7 +112,6 @@ impl DurableObject for Outbox {
 #[derive(Deserialize)]
 struct StoredPush {
     id: String,
-    records: u64,
     attempts: u32,
     next_at: u64,
 }
@@ -177,11 +176,19 @@ impl Outbox {
             params![&append.batch_id],
         )?;
         if let Some(Known { records, bytes }) = known {
-            return Ok(AppendAnswer { result: AppendResult::Duplicate, records, bytes });
+            return Ok(AppendAnswer {
+                result: AppendResult::Duplicate,
+                records,
+                bytes,
+            });
         }
         let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
         if self.waiting_totals()?.bytes + bytes > most {
-            return Ok(AppendAnswer { result: AppendResult::Full, records: 0, bytes: 0 });
+            return Ok(AppendAnswer {
+                result: AppendResult::Full,
+                records: 0,
+                bytes: 0,
+            });
         }
         let now = now_millis();
         let minute = minute_of(append.received_at_millis);
@@ -229,12 +236,17 @@ impl Outbox {
             params![minute, records, bytes],
         )?;
         sql.run("UPDATE health SET job = ?", params![append.job_id])?;
-        Ok(AppendAnswer { result: AppendResult::Stored, records, bytes })
+        Ok(AppendAnswer {
+            result: AppendResult::Stored,
+            records,
+            bytes,
+        })
     }
 
     /// The job changed: look at it now.
     async fn wake_now(&self) -> Result<()> {
-        self.sql()?.run("UPDATE pushes SET next_at = 0", params![])?;
+        self.sql()?
+            .run("UPDATE pushes SET next_at = 0", params![])?;
         if self.is_working.get() {
             return Ok(());
         }
@@ -242,8 +254,10 @@ impl Outbox {
     }
 
     fn current_push(&self) -> Result<Option<StoredPush>> {
-        self.sql()?
-            .first("SELECT id, records, attempts, next_at FROM pushes LIMIT 1", params![])
+        self.sql()?.first(
+            "SELECT id, attempts, next_at FROM pushes LIMIT 1",
+            params![],
+        )
     }
 
     fn waiting_totals(&self) -> Result<Totals> {
@@ -252,7 +266,11 @@ impl Outbox {
                 min(received_at) AS oldest FROM entries",
             params![],
         )?;
-        Ok(totals.unwrap_or(Totals { records: 0, bytes: 0, oldest: None }))
+        Ok(totals.unwrap_or(Totals {
+            records: 0,
+            bytes: 0,
+            oldest: None,
+        }))
     }
 
     fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
@@ -293,14 +311,16 @@ impl Outbox {
             Some(row) if row.deleted_at.is_none() => JobState::Disabled,
             _ => JobState::Deleted,
         };
-        let limits = row.as_ref().map_or(PushLimits::new(None, None, None), |row| {
-            let job = &row.job;
-            PushLimits::new(
-                job.max_upload_bytes,
-                job.max_upload_records,
-                job.max_upload_interval_seconds,
-            )
-        });
+        let limits = row
+            .as_ref()
+            .map_or(PushLimits::new(None, None, None), |row| {
+                let job = &row.job;
+                PushLimits::new(
+                    job.max_upload_bytes,
+                    job.max_upload_records,
+                    job.max_upload_interval_seconds,
+                )
+            });
         loop {
             if now_millis() > started + ALARM_MILLIS {
                 return Ok(Some(now_millis()));
@@ -314,12 +334,16 @@ impl Outbox {
                     let Some(row) = &row else { return Ok(None) };
                     self.arm(now_millis() + REARM_MILLIS).await?;
                     let outcome = self.send(row).await?;
-                    let event = Event::Answered { outcome, jitter: js_sys::Math::random() };
+                    let event = Event::Answered {
+                        outcome,
+                        jitter: js_sys::Math::random(),
+                    };
                     // The table may have changed while the destination was asked, the current push can not have.
                     match step(&self.queue(job, limits)?, event, now_millis()) {
                         Effect::Delivered => self.delivered().await?,
                         Effect::RetryAt { at_millis, reason } => {
-                            self.sql()?.run("UPDATE pushes SET next_at = ?", params![at_millis])?;
+                            self.sql()?
+                                .run("UPDATE pushes SET next_at = ?", params![at_millis])?;
                             self.sql()?.run(
                                 "UPDATE health SET last_error = ?, error_message = ?",
                                 params![now_millis(), &reason],
@@ -370,7 +394,12 @@ impl Outbox {
             hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
         }
         hash.update(first.seq.to_le_bytes());
-        let id: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let id: String = hash
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         sql.run(
             "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
             params![
@@ -387,9 +416,10 @@ impl Outbox {
 
     async fn send(&self, row: &JobRow) -> Result<Outcome> {
         let Some(current) = self.current_push()? else {
-            return Ok(Outcome::from_network_error("there is no push to send"));
+            return Ok(push::later("there is no push to send".to_owned()));
         };
-        self.sql()?.run("UPDATE pushes SET attempts = attempts + 1", params![])?;
+        self.sql()?
+            .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
         let entries = self.sql()?.objects(
             "SELECT seq, kind, object, start, bytes FROM entries WHERE push = ? ORDER BY seq",
             params![&current.id],
@@ -405,8 +435,7 @@ impl Outbox {
                 .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
             blob(&rows.get(0), "payload")
         };
-        let facts = push::Facts { id: &current.id, records: current.records };
-        Ok(push::send(&self.env, &row.job, &facts, &parts, inline).await)
+        Ok(push::send(&self.env, &row.job, &current.id, &parts, inline).await)
     }
 
     async fn delivered(&self) -> Result<()> {
@@ -448,7 +477,12 @@ impl Outbox {
             &format!("SELECT minute, sum(records) AS records, sum(bytes) AS bytes FROM entries {which} GROUP BY minute"),
             params![],
         )?;
-        for Leaving { minute, records, bytes } in leaving {
+        for Leaving {
+            minute,
+            records,
+            bytes,
+        } in leaving
+        {
             sql.run(
                 &format!(
                     "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ? WHERE minute = ?"
@@ -480,7 +514,10 @@ impl Outbox {
         let sql = self.sql()?;
         let mut unreferenced = Vec::new();
         for object in objects {
-            let left = sql.objects("SELECT 1 FROM entries WHERE object = ? LIMIT 1", params![&object])?;
+            let left = sql.objects(
+                "SELECT 1 FROM entries WHERE object = ? LIMIT 1",
+                params![&object],
+            )?;
             if left.length() == 0 {
                 unreferenced.push(object);
             }

@@ -80,8 +80,14 @@ impl DurableObject for Registry {
             Ok(sql)
         });
         match opened {
-            Ok(sql) => Self { sql: Some(sql), failure: String::new() },
-            Err(e) => Self { sql: None, failure: e.to_string() },
+            Ok(sql) => Self {
+                sql: Some(sql),
+                failure: String::new(),
+            },
+            Err(e) => Self {
+                sql: None,
+                failure: e.to_string(),
+            },
         }
     }
 
@@ -139,7 +145,10 @@ impl Registry {
         )?;
         rows.into_iter()
             .map(|row| {
-                Ok(JobRow { job: serde_json::from_str(&row.body)?, deleted_at: row.deleted_at })
+                Ok(JobRow {
+                    job: serde_json::from_str(&row.body)?,
+                    deleted_at: row.deleted_at,
+                })
             })
             .collect()
     }
@@ -164,10 +173,19 @@ impl Registry {
     }
 
     fn update(&self, update: Update) -> Result<Option<Job>> {
-        let Update { mut job, expected_version } = update;
+        let Update {
+            mut job,
+            expected_version,
+        } = update;
         let sql = self.sql()?;
-        let current = self.jobs(&JobsQuery { id: Some(job.id), ..JobsQuery::default() })?;
-        if !current.iter().any(|row| row.job.version == expected_version) {
+        let current = self.jobs(&JobsQuery {
+            id: Some(job.id),
+            ..JobsQuery::default()
+        })?;
+        if !current
+            .iter()
+            .any(|row| row.job.version == expected_version)
+        {
             return Ok(None);
         }
         job.version = expected_version + 1;
@@ -180,7 +198,10 @@ impl Registry {
 
     fn delete(&self, id: u64) -> Result<bool> {
         let existed = !self
-            .jobs(&JobsQuery { id: Some(id), ..JobsQuery::default() })?
+            .jobs(&JobsQuery {
+                id: Some(id),
+                ..JobsQuery::default()
+            })?
             .is_empty();
         let now = now_millis();
         self.sql()?.run(
@@ -206,6 +227,7 @@ impl Registry {
     }
 
     fn ledgers(&self) -> Result<Vec<LedgerRow>> {
-        self.sql()?.rows("SELECT * FROM ledgers ORDER BY name", params![])
+        self.sql()?
+            .rows("SELECT * FROM ledgers ORDER BY name", params![])
     }
 }

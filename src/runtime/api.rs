@@ -1,0 +1,199 @@
+//! Logpush's API over HTTP, with the registry as its store.
+
+use super::objects::registry::{JobRow, JobsQuery, Update};
+use super::objects::{Class, REGISTRY_NAME, call};
+use super::{config, jobs};
+use crate::api::{
+    Access, ApiError, ApiResponse, JobRules, JobStore, MAX_REQUEST_BYTES, Route, StoreError,
+    authorize, bearer_token, handle as answer,
+};
+use crate::logpush::catalogue::Dataset;
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
+use crate::logpush::filter::Filter;
+use crate::logpush::job::{Job, NewJob};
+use crate::logpush::scope::Scope;
+use crate::outbox::instance_name;
+use serde::{Serialize, de::DeserializeOwned};
+use worker::{Env, Request, Response, Result};
+
+/// What the caller's token lets it do.
+pub fn access(request: &Request, env: &Env) -> Result<Access> {
+    let authorization = request.headers().get("Authorization")?;
+    let bearer = authorization.as_deref().and_then(bearer_token);
+    Ok(authorize(
+        bearer,
+        config::text(env, config::API_TOKEN).as_deref(),
+        config::text(env, config::READ_TOKEN).as_deref(),
+    ))
+}
+
+/// Answers a call of the API.
+pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
+    let response = match Route::parse(request.method().as_ref(), &request.path()) {
+        Ok(route) => match body(request).await? {
+            Some(body) => {
+                let access = access(request, env)?;
+                answer(&route, access, &body, &Registry { env }, &Rules { env }).await
+            }
+            None => ApiError::BodyTooLarge.into(),
+        },
+        Err(error) => error.into(),
+    };
+    let ApiResponse { status, body } = response;
+    Ok(Response::from_json(&body)?.with_status(status))
+}
+
+/// The whole body, or `None` when it is too large to be a job.
+async fn body(request: &mut Request) -> Result<Option<Vec<u8>>> {
+    let declared = request.headers().get("Content-Length")?;
+    if declared
+        .and_then(|length| length.parse::<usize>().ok())
+        .is_some_and(|length| length > MAX_REQUEST_BYTES)
+    {
+        return Ok(None);
+    }
+    let Some(stream) = request.inner().body() else {
+        return Ok(Some(Vec::new()));
+    };
+    let mut reader = super::js::BlockReader::with_block_bytes(&stream, MAX_REQUEST_BYTES + 1)?;
+    let body = reader
+        .next()
+        .await?
+        .map(|block| block.to_vec())
+        .unwrap_or_default();
+    Ok((body.len() <= MAX_REQUEST_BYTES).then_some(body))
+}
+
+struct Registry<'e> {
+    env: &'e Env,
+}
+
+impl Registry<'_> {
+    async fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        operation: &str,
+        question: &Q,
+    ) -> std::result::Result<A, StoreError> {
+        call(
+            self.env,
+            Class::Registry,
+            REGISTRY_NAME,
+            operation,
+            question,
+        )
+        .await
+        .map_err(|e| {
+            worker::console_error!("registry: {e}");
+            StoreError {
+                text: "the job registry did not answer; try again".to_owned(),
+            }
+        })
+    }
+
+    async fn jobs(
+        &self,
+        scope: &Scope,
+        id: Option<u64>,
+    ) -> std::result::Result<Vec<Job>, StoreError> {
+        let query = JobsQuery {
+            scope: Some(scope.to_string()),
+            id,
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = self.call("jobs", &query).await?;
+        Ok(rows.into_iter().map(|row| row.job).collect())
+    }
+
+    /// The job's records may wait for this change: a mended destination, an enabled or a deleted job. An outbox that
+    /// does not hear of it looks again by itself.
+    async fn changed(&self, id: u64) {
+        jobs::forget();
+        let name = instance_name(id);
+        if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
+            worker::console_warn!("{name} was not woken: {e}");
+        }
+    }
+}
+
+impl JobStore for Registry<'_> {
+    async fn list(&self, scope: &Scope) -> std::result::Result<Vec<Job>, StoreError> {
+        self.jobs(scope, None).await
+    }
+
+    async fn get(&self, scope: &Scope, id: u64) -> std::result::Result<Option<Job>, StoreError> {
+        Ok(self.jobs(scope, Some(id)).await?.into_iter().next())
+    }
+
+    async fn create(&self, job: NewJob) -> std::result::Result<Job, StoreError> {
+        let created = self.call("create", &job.with_id(0)).await;
+        jobs::forget();
+        created
+    }
+
+    async fn update(
+        &self,
+        scope: &Scope,
+        id: u64,
+        expected_version: u64,
+        job: Job,
+    ) -> std::result::Result<Option<Job>, StoreError> {
+        if job.scope != *scope || job.id != id {
+            return Ok(None);
+        }
+        let updated = self
+            .call(
+                "update",
+                &Update {
+                    job,
+                    expected_version,
+                },
+            )
+            .await;
+        self.changed(id).await;
+        updated
+    }
+
+    async fn delete(&self, scope: &Scope, id: u64) -> std::result::Result<bool, StoreError> {
+        if self.get(scope, id).await?.is_none() {
+            return Ok(false);
+        }
+        let deleted = self.call("delete", &id).await;
+        self.changed(id).await;
+        deleted
+    }
+}
+
+struct Rules<'e> {
+    env: &'e Env,
+}
+
+impl JobRules for Rules<'_> {
+    fn check_dataset(&self, scope: &Scope, dataset: &str) -> std::result::Result<(), String> {
+        let refuses = config::text(self.env, config::UNKNOWN_DATASETS).as_deref() == Some("refuse");
+        if refuses && Dataset::find(scope.kind(), dataset).is_none() {
+            return Err(format!("{dataset} is not in the catalogue"));
+        }
+        Ok(())
+    }
+
+    fn check_filter(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        filter: &str,
+    ) -> std::result::Result<(), String> {
+        let schema = Dataset::find(scope.kind(), dataset);
+        Filter::parse_optional(filter, schema.as_ref())
+            .map(drop)
+            .map_err(|e| format!("{}: {}", e.place, e.message))
+    }
+
+    fn check_destination(&self, destination_conf: &str) -> std::result::Result<(), String> {
+        let policy = DestinationPolicy {
+            allow_private: config::is_on(self.env, config::ALLOW_PRIVATE_DESTINATIONS),
+        };
+        DestinationConf::parse(destination_conf, policy)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,103 @@
+//! The only room that knows the `worker` SDK: the entry point, the routing table, bindings, streams, Durable Objects.
+//! No rule about a record lives here.
+
+mod api;
+mod archive;
+mod config;
+mod ingest;
+mod jobs;
+mod js;
+mod objects;
+mod owed;
+mod pipeline;
+mod push;
+mod stats;
+
+use crate::api::Access;
+use crate::logpush::scope::{Scope, ScopeKind};
+use serde_json::json;
+use worker::{Context, Env, Method, Request, Response, Result, event};
+
+/// Every request, by path.
+#[event(fetch)]
+async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+    let path = request.path();
+    if path.starts_with("/client/v4/") {
+        return api::handle(&mut request, &env).await;
+    }
+    if let Some(rest) = path.strip_prefix("/ingest/") {
+        return match (request.method(), target(rest)) {
+            (Method::Post | Method::Put, Some(target)) => {
+                ingest::handle(&request, &env, &target).await
+            }
+            (_, Some(_)) => error(405, "method_not_allowed", "send batches by POST or PUT"),
+            (_, None) => error(
+                404,
+                "no_such_target",
+                "send batches to /ingest/zones/{zone}/{dataset} or /ingest/accounts/{account}/{dataset}",
+            ),
+        };
+    }
+    match path.as_str() {
+        "/healthz" => Response::from_json(&json!({
+            "ok": true,
+            "version": env!("CARGO_PKG_VERSION"),
+            "wasm_memory_bytes": wasm_memory_bytes(),
+            "batches_in_flight": pipeline::in_flight(),
+        })),
+        "/stats" if request.method() != Method::Get => {
+            error(405, "method_not_allowed", "ask for /stats by GET")
+        }
+        "/stats" => match api::access(&request, &env)? {
+            Access::None => error(
+                401,
+                "unauthorized",
+                "send READ_TOKEN or API_TOKEN as `Authorization: Bearer …`",
+            ),
+            Access::Read | Access::Write => match stats::handle(&request, &env).await {
+                Ok(response) => Ok(response),
+                Err(e) => {
+                    worker::console_error!("stats: {e}");
+                    error(
+                        503,
+                        "storage_unavailable",
+                        "a ledger or an outbox did not answer; try again",
+                    )
+                }
+            },
+        },
+        _ => error(
+            404,
+            "not_found",
+            "there is /ingest/…, /client/v4/…, /stats and /healthz",
+        ),
+    }
+}
+
+/// An error outside the Logpush API, whose envelope is its own.
+fn error(status: u16, code: &str, message: &str) -> Result<Response> {
+    let body = json!({"ok": false, "error": {"code": code, "message": message}});
+    Ok(Response::from_json(&body)?.with_status(status))
+}
+
+/// `{zones|accounts}/{id}/{dataset}`.
+fn target(path: &str) -> Option<ingest::Target> {
+    let mut parts = path.split('/');
+    let kind = ScopeKind::from_path(parts.next()?)?;
+    let scope = Scope::new(kind, parts.next()?).ok()?;
+    let dataset = parts.next()?;
+    let is_name = (1..=256).contains(&dataset.len())
+        && dataset
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    (is_name && parts.next().is_none()).then(|| ingest::Target {
+        scope,
+        dataset: dataset.to_owned(),
+    })
+}
+
+/// The isolate's linear memory, which never shrinks: its size is the peak.
+fn wasm_memory_bytes() -> usize {
+    const PAGE_BYTES: usize = 65_536;
+    core::arch::wasm32::memory_size(0) * PAGE_BYTES
+}
