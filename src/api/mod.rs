@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Logpush's API: its envelope, its routes and what the calls do, over traits. No HTTP library, no storage.
+//!
+//! The caller parses the request line with [`Route::parse`], finds out who is asking with [`authorize`], and hands both
+//! to [`handle`].
+
+mod access;
+mod envelope;
+mod jobs;
+mod route;
+#[cfg(test)]
+mod tests;
+
+pub use access::{Access, authorize, bearer_token};
+pub use envelope::{ApiError, ApiResponse};
+pub use jobs::{JobRules, JobStore, StoreError, handle};
+pub use route::Route;
+
+/// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with
+/// everything escaped stays below half of it.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;

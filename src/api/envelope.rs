@@ -1,0 +1,198 @@
+//! The form of every answer.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::MAX_REQUEST_BYTES;
+
+/// An answer: the status, and the body as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// `{"success":…,"errors":[…],"messages":[],"result":…}`.
+    pub body: Value,
+}
+
+impl ApiResponse {
+    /// 200 with a result.
+    #[must_use]
+    pub fn ok(result: Value) -> Self {
+        Self {
+            status: 200,
+            body: json!({"success": true, "errors": [], "messages": [], "result": result}),
+        }
+    }
+}
+
+/// Why a call failed. The codes are Logpush's where one is known, and otherwise our choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// 400, code 1002: the text says which member is wrong and what to do.
+    InvalidInput(String),
+    /// 401, code 10000: no token, or one that is not known.
+    Unauthenticated,
+    /// 403, code 1004: the token may read only.
+    ReadOnly,
+    /// 404, code 1006: no such job in this zone or account.
+    JobNotFound,
+    /// 404, code 7003: no such path.
+    NoRoute,
+    /// 405, code 10405: the path is known, but not with this method.
+    MethodNotAllowed {
+        /// The methods that it is known with, with commas between them.
+        allowed: &'static str,
+    },
+    /// 409, code 1007: others kept changing the job between reading and writing it.
+    Conflict,
+    /// 413, code 10413: the body is longer than [`MAX_REQUEST_BYTES`].
+    BodyTooLarge,
+    /// 503, code 1100: the job store did not answer. Trying again is safe.
+    StorageUnavailable,
+}
+
+impl ApiError {
+    /// HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::InvalidInput(_) => 400,
+            Self::Unauthenticated => 401,
+            Self::ReadOnly => 403,
+            Self::JobNotFound | Self::NoRoute => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::Conflict => 409,
+            Self::BodyTooLarge => 413,
+            Self::StorageUnavailable => 503,
+        }
+    }
+
+    /// Code in the envelope, at least 1000.
+    #[must_use]
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::InvalidInput(_) => 1002,
+            Self::ReadOnly => 1004,
+            Self::JobNotFound => 1006,
+            Self::Conflict => 1007,
+            Self::StorageUnavailable => 1100,
+            Self::NoRoute => 7003,
+            Self::Unauthenticated => 10000,
+            Self::MethodNotAllowed { .. } => 10405,
+            Self::BodyTooLarge => 10413,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidInput(text) => f.write_str(text),
+            Self::Unauthenticated => {
+                f.write_str("Authentication error: send Authorization: Bearer <token> with the API token of this service")
+            }
+            Self::ReadOnly => f.write_str("changing jobs is not allowed with a read token; use the API token"),
+            Self::JobNotFound => f.write_str("job not found"),
+            Self::NoRoute => f.write_str("No route for the URI"),
+            Self::MethodNotAllowed { allowed } => write!(f, "method not allowed; this path takes {allowed}"),
+            Self::Conflict => f.write_str("the job was changed by others at the same time; read it and send the change again"),
+            Self::BodyTooLarge => write!(f, "the request body must have at most {MAX_REQUEST_BYTES} bytes"),
+            Self::StorageUnavailable => f.write_str("storage is unavailable; try again"),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl From<ApiError> for ApiResponse {
+    fn from(error: ApiError) -> Self {
+        let errors = json!([{"code": error.code(), "message": error.to_string()}]);
+        Self {
+            status: error.status(),
+            body: json!({"success": false, "errors": errors, "messages": [], "result": null}),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_status_code_and_text() {
+        let table = [
+            (
+                ApiError::InvalidInput("name: x".into()),
+                400,
+                1002,
+                "name: x",
+            ),
+            (
+                ApiError::Unauthenticated,
+                401,
+                10000,
+                "Authentication error: send Authorization: Bearer <token> with the API token of this service",
+            ),
+            (
+                ApiError::ReadOnly,
+                403,
+                1004,
+                "changing jobs is not allowed with a read token; use the API token",
+            ),
+            (ApiError::JobNotFound, 404, 1006, "job not found"),
+            (ApiError::NoRoute, 404, 7003, "No route for the URI"),
+            (
+                ApiError::MethodNotAllowed {
+                    allowed: "GET, POST",
+                },
+                405,
+                10405,
+                "method not allowed; this path takes GET, POST",
+            ),
+            (
+                ApiError::Conflict,
+                409,
+                1007,
+                "the job was changed by others at the same time; read it and send the change again",
+            ),
+            (
+                ApiError::BodyTooLarge,
+                413,
+                10413,
+                "the request body must have at most 65536 bytes",
+            ),
+            (
+                ApiError::StorageUnavailable,
+                503,
+                1100,
+                "storage is unavailable; try again",
+            ),
+        ];
+        for (error, status, code, message) in table {
+            let expected = json!({
+                "success": false, "errors": [{"code": code, "message": message}], "messages": [], "result": null,
+            });
+            assert_eq!(
+                ApiResponse::from(error),
+                ApiResponse {
+                    status,
+                    body: expected
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_success_carries_its_result() {
+        let expected = json!({"success": true, "errors": [], "messages": [], "result": {"id": 1}});
+        assert_eq!(
+            ApiResponse::ok(json!({"id": 1})),
+            ApiResponse {
+                status: 200,
+                body: expected
+            }
+        );
+    }
+}
