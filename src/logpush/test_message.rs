@@ -23,6 +23,9 @@ pub fn is_test_message(body: &[u8]) -> bool {
         {
             return false;
         }
+        if inflated.len() > TEST_MESSAGE_MAX_BYTES {
+            return false;
+        }
         inflated.trim_ascii()
     } else {
         body.trim_ascii()

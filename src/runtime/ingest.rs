@@ -462,24 +462,20 @@ impl Batch<'_> {
             && meter.invalid_lines == 0
             && self.pipeline.fault().is_none()
             && meter.bytes_raw > 0;
-        let mut appends = Vec::new();
+        let mut handed_over = Vec::new();
         let mut owed = Vec::new();
         for (index, job) in self.routes.jobs.iter().enumerate() {
-            let (records, bytes) = self
-                .pipeline
-                .router
-                .selections()
-                .get(index)
-                .map_or((0, 0), |selection| (selection.records, selection.bytes));
+            let selection = self.pipeline.router.selections().get(index);
+            let (records, bytes) =
+                selection.map_or((0, 0), |selection| (selection.records, selection.bytes));
             if records == 0 {
                 continue;
             }
             let ready = match job.keep {
-                Keep::Copy => self
-                    .pipeline
-                    .ready(index)
-                    .await
-                    .map_err(later("spool_failed"))?,
+                Keep::Copy => {
+                    let ready = self.pipeline.ready(index).await;
+                    ready.map_err(later("spool_failed"))?
+                }
                 Keep::Reference if is_one_clean_gzip => {
                     let source = EntrySource::Archive {
                         key: key.object.clone(),
@@ -492,12 +488,16 @@ impl Batch<'_> {
                     }
                 }
                 Keep::Reference => {
-                    owed.push(owe(job.job_id, "the batch can not be passed on as it came"));
+                    let reason = "the batch can not be passed on as it came";
+                    owed.push(owe(job.job_id, reason));
                     continue;
                 }
             };
-            appends.push(self.append(bucket, job.job_id, batch_id, ready));
+            handed_over.push((job.job_id, ready));
         }
+        let appends = handed_over
+            .into_iter()
+            .map(|(job_id, ready)| self.append(bucket, job_id, batch_id, ready));
         let mut selections = join_all(appends).await;
         selections.append(&mut owed);
         Ok(selections)

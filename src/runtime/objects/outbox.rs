@@ -426,7 +426,7 @@ impl Outbox {
         )?;
         let parts = entries
             .iter()
-            .map(|entry| serde_wasm_bindgen::from_value(entry))
+            .map(serde_wasm_bindgen::from_value)
             .collect::<std::result::Result<Vec<push::Part>, _>>()
             .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))?;
         let inline = |seq: u64| {
