@@ -63,15 +63,8 @@ pub fn masked(text: &str) -> String {
     }
 
     let mut shown = format!("{scheme}://");
-    let (front, query) = match rest.split_once('?') {
-        Some((front, query)) => (front, Some(query)),
-        None => (rest, None),
-    };
-    // A string that lacks its `?` has its parameters in the path.
-    let (front, stray) = match front.split_once('&') {
-        Some((front, stray)) => (front, Some(stray)),
-        None => (front, None),
-    };
+    // A string that lacks its `?` has its parameters behind the first `&`.
+    let (front, query) = rest.split_at(rest.find(['?', '&']).unwrap_or(rest.len()));
     let front = match front.rsplit_once('@') {
         Some((_, host)) => {
             shown.push_str(REDACTED);
@@ -88,13 +81,11 @@ pub fn masked(text: &str) -> String {
         }
         None => shown.push_str(front),
     }
-    if let Some(stray) = stray {
-        shown.push('&');
-        mask_parameters(&mut shown, stray);
-    }
-    if let Some(query) = query {
-        shown.push('?');
-        mask_parameters(&mut shown, query);
+    for delimiter in ['?', '&'] {
+        if let Some(query) = query.strip_prefix(delimiter) {
+            shown.push(delimiter);
+            mask_parameters(&mut shown, query);
+        }
     }
     shown
 }
@@ -270,6 +261,7 @@ mod tests {
             "https://h.example/?header_Authorization: Basic s3cret==",
             "https://h.example/&header_X=s3cret",
             "https://h.example/header_X=s3cret",
+            "https://h.example/&header_X=a?s3cret=",
             "https://h.example/?header_X=a?b=s3cret#s3cret",
             "https://h.example/?header_X=a;b=s3cret",
             "https://h.example/?a=b;header_X=s3cret",

@@ -526,3 +526,38 @@ fn secrets_in_a_text_are_redacted() {
         assert_eq!(resolved.redact(text), expected);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_and_masked_without_a_panic(
+        scheme in "(https|http|splunk|sumo|x)?(://)?(h\\.example)?/?",
+        rest in "([a-z0-9.:/@?&=#%$ ä'{}]|\\PC|header_|\\$\\{secret:[A-Z]{1,3}\\}|%24%7B|token=){0,24}",
+    ) {
+        let text = format!("{scheme}{rest}");
+        let _ = masked(&text);
+        if let Ok(conf) = DestinationConf::parse(&text, PRIVATE) {
+            let resolved = conf.resolve(|_| Some("s3cr&t #".into())).unwrap();
+            // The URL is as it will be sent: parsing it again changes nothing.
+            let parsed = Url::parse(&resolved.url).unwrap();
+            proptest::prop_assert_eq!(parsed.as_str(), &resolved.url);
+            let shown = format!("{conf:?}{resolved:?}");
+            proptest::prop_assert!(!shown.contains("s3cr"));
+        }
+    }
+
+    #[test]
+    fn no_secret_value_survives_masking_or_an_error(
+        value in "[A-Za-z0-9?#=:;/@%$ {}]{0,12}",
+        parameter in "(header_[A-Za-z ]{0,5}|api[-_]?key|X-Token|Signature|sig|PASSWORD)",
+        front in "(https|splunk|s3|x)://[a-z.:@]{0,8}(/[a-z]{0,4})?",
+        before in "[?&](a=1&)?",
+    ) {
+        let text = format!("{front}{before}{parameter}=Q!{value}Q!&b=2");
+        let shown = masked(&text);
+        proptest::prop_assert!(!shown.contains("Q!"), "{} -> {}", text, shown);
+        if let Err(error) = DestinationConf::parse(&text, PUBLIC) {
+            let error = format!("{error}{error:?}");
+            proptest::prop_assert!(!error.contains("Q!"), "{} -> {}", text, error);
+        }
+    }
+}
