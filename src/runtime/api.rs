@@ -29,7 +29,12 @@ pub fn access(request: &Request, env: &Env) -> Result<Access> {
 
 /// Answers a call of the API.
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
-    let response = match Route::parse(request.method().as_ref(), &request.path()) {
+    let route = Route::parse(request.method().as_ref(), &request.path());
+    let allowed = match &route {
+        Err(ApiError::MethodNotAllowed { allowed }) => Some(*allowed),
+        _ => None,
+    };
+    let response = match route {
         Ok(route) => match body(request).await? {
             Some(body) => {
                 let access = access(request, env)?;
@@ -40,7 +45,11 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         Err(error) => error.into(),
     };
     let ApiResponse { status, body } = response;
-    Ok(Response::from_json(&body)?.with_status(status))
+    let response = Response::from_json(&body)?.with_status(status);
+    if let Some(allowed) = allowed {
+        response.headers().set("Allow", allowed)?;
+    }
+    Ok(response)
 }
 
 /// The whole body, or `None` when it is too large to be a job.

@@ -10,6 +10,7 @@ use super::objects::ledger::{Count, LookupQuery};
 use super::objects::{Class, call, call_with_bytes, now_millis};
 use super::pipeline::{self, Pipeline, Ready};
 use super::{archive, config, jobs};
+use crate::api::bearer_token;
 use crate::batch::reader::Encoding;
 use crate::ledger::{
     Commit, CommitResult, JobSelection, Lookup, Occurrence, SelectionState,
@@ -97,7 +98,7 @@ fn authenticate(request: &Request, env: &Env) -> std::result::Result<(), Refusal
         .into_iter()
         .filter_map(|name| Some((name, headers.get(name).ok().flatten()?)))
         .map(|(name, value)| match name {
-            "Authorization" => value.strip_prefix("Bearer ").unwrap_or_default().to_owned(),
+            "Authorization" => bearer_token(&value).unwrap_or_default().to_owned(),
             _ => value,
         });
     // Every header is looked at, so that the time does not tell which one was right.

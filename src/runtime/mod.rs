@@ -30,7 +30,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
             (Method::Post | Method::Put, Some(target)) => {
                 ingest::handle(&request, &env, &target).await
             }
-            (_, Some(_)) => error(405, "method_not_allowed", "send batches by POST or PUT"),
+            (_, Some(_)) => method_not_allowed("POST, PUT", "send batches by POST or PUT"),
             (_, None) => error(
                 404,
                 "no_such_target",
@@ -46,7 +46,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
             "batches_in_flight": pipeline::in_flight(),
         })),
         "/stats" if request.method() != Method::Get => {
-            error(405, "method_not_allowed", "ask for /stats by GET")
+            method_not_allowed("GET", "ask for /stats by GET")
         }
         "/stats" => match api::access(&request, &env)? {
             Access::None => error(
@@ -78,6 +78,13 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
 fn error(status: u16, code: &str, message: &str) -> Result<Response> {
     let body = json!({"ok": false, "error": {"code": code, "message": message}});
     Ok(Response::from_json(&body)?.with_status(status))
+}
+
+/// A 405 has to say what is allowed (RFC 9110, 15.5.6).
+fn method_not_allowed(allowed: &str, message: &str) -> Result<Response> {
+    let response = error(405, "method_not_allowed", message)?;
+    response.headers().set("Allow", allowed)?;
+    Ok(response)
 }
 
 /// `{zones|accounts}/{id}/{dataset}`.
