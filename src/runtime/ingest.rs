@@ -136,6 +136,12 @@ async fn take(
             ),
         });
     }
+    let received_at_millis = now_millis();
+    let routes = jobs::routes(env, &target.scope, &target.dataset)
+        .await
+        .map_err(unreachable_object)?;
+    let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
+    // No await between here and the pipeline, which counts itself: uploads that come together can not all slip in.
     let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
         .and_then(|most| usize::try_from(most).ok())
         .unwrap_or(BATCHES_IN_FLIGHT_MAX);
@@ -144,11 +150,6 @@ async fn take(
             "{most} batches are in flight here already"
         )));
     }
-    let received_at_millis = now_millis();
-    let routes = jobs::routes(env, &target.scope, &target.dataset)
-        .await
-        .map_err(unreachable_object)?;
-    let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
     let mut batch = Batch {
         env,
         target,
