@@ -35,10 +35,12 @@ pub enum Archived {
 enum Target {
     /// The key is not known yet.
     Holding,
-    /// One put of a stream with a known length.
+    /// One put of a stream with a known length. Its last block is held until [`Archive::finish`], so that R2 can not
+    /// have the object before the caller wants it.
     Stream {
         writer: web_sys::WritableStreamDefaultWriter,
         put: JsFuture,
+        bytes_to_come: u64,
     },
     /// Parts of at least 5 MiB, for a body without Content-Length.
     Parts {
@@ -81,6 +83,11 @@ impl Archive {
         self.is_holding() && self.held_bytes >= FIRST_BLOCK_BYTES
     }
 
+    /// True when the object is begun and only [`Archive::finish`] will make it exist.
+    pub fn is_open(&self) -> bool {
+        matches!(self.target, Target::Stream { .. } | Target::Parts { .. })
+    }
+
     /// The bytes held, as one array.
     pub fn first_block(&self) -> Uint8Array {
         join(&self.held, self.held_bytes)
@@ -94,7 +101,7 @@ impl Archive {
                 Ok(())
             }
             Target::Ended(_) => Ok(()),
-            Target::Stream { .. } => self.write_stream(block).await,
+            Target::Stream { .. } => self.write_but_the_last(block).await,
             Target::Parts { .. } => {
                 self.hold(block);
                 if self.held_bytes >= MULTIPART_PART_BYTES {
@@ -136,9 +143,10 @@ impl Archive {
             self.target = Target::Stream {
                 writer,
                 put: JsFuture::from(put),
+                bytes_to_come: length,
             };
             let first = self.take_held();
-            self.write_stream(&first).await?;
+            self.write_but_the_last(&first).await?;
         } else if self.exists(&facts.key).await? {
             self.take_held();
             self.target = Target::Ended(Archived::Existed);
@@ -165,9 +173,20 @@ impl Archive {
         Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
     }
 
+    async fn write_but_the_last(&mut self, block: &Uint8Array) -> Result<(), String> {
+        if let Target::Stream { bytes_to_come, .. } = &mut self.target {
+            *bytes_to_come = bytes_to_come.saturating_sub(u64::from(block.length()));
+            if *bytes_to_come == 0 {
+                self.hold(block);
+                return Ok(());
+            }
+        }
+        self.write_stream(block).await
+    }
+
     /// A put may end before its last byte, because the key exists or because R2 failed; a write would then wait for ever.
     async fn write_stream(&mut self, block: &Uint8Array) -> Result<(), String> {
-        let Target::Stream { writer, put } = &mut self.target else {
+        let Target::Stream { writer, put, .. } = &mut self.target else {
             return Ok(());
         };
         let write = pin!(JsFuture::from(writer.write_with_chunk(block)));
@@ -201,15 +220,20 @@ impl Archive {
 
     /// Ends the object. When this returns `Stored`, R2 has it.
     pub async fn finish(mut self) -> Result<Archived, String> {
-        if let Target::Parts { .. } = self.target
-            && self.held_bytes > 0
-        {
-            self.upload_part().await?;
+        if self.held_bytes > 0 {
+            match self.target {
+                Target::Parts { .. } => self.upload_part().await?,
+                Target::Stream { .. } => {
+                    let last = self.take_held();
+                    self.write_stream(&last).await?;
+                }
+                Target::Holding | Target::Ended(_) => {}
+            }
         }
         match self.target {
             Target::Holding => Err("the archive was never begun".to_owned()),
             Target::Ended(archived) => Ok(archived),
-            Target::Stream { writer, put } => {
+            Target::Stream { writer, put, .. } => {
                 let close = pin!(JsFuture::from(writer.close()));
                 match select(close, put).await {
                     Either::Left((Ok(_), put)) => archived(put.await),
@@ -240,7 +264,7 @@ impl Archive {
     /// Gives up: nothing stays behind but, at worst, parts that R2 drops after seven days.
     pub async fn abort(self) {
         match self.target {
-            Target::Stream { writer, put } => {
+            Target::Stream { writer, put, .. } => {
                 // Both answer with the error that brought us here.
                 let _ = JsFuture::from(writer.abort()).await;
                 let _ = put.await;

@@ -197,7 +197,6 @@ impl Batch<'_> {
                 return Err(refusal);
             }
         };
-        let archived = archive.finish().await.map_err(later("archive_failed"))?;
         let Some(key) = self.key.take() else {
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
@@ -206,11 +205,22 @@ impl Batch<'_> {
             &self.target.dataset,
             &key.day,
         );
+        // The key of a large batch tells whether it came with a length: a batch that comes again in the other way has
+        // another key, and must not become a second object.
+        if archive.is_open() {
+            let known = self.lookup(&ledger, &batch_id, &key).await;
+            if !matches!(&known, Ok(known) if !known.is_committed) {
+                archive.abort().await;
+                let object = known?.object.unwrap_or_default();
+                return self.duplicate(&batch_id, &key.day, &object).await;
+            }
+        }
+        let archived = archive.finish().await.map_err(later("archive_failed"))?;
         let object_bytes = match archived {
             Archived::Stored(size) => size,
             Archived::Existed => match self.adopt(&bucket, &ledger, &batch_id, &key).await? {
                 Some(size) => size,
-                None => return self.duplicate(&batch_id, &key).await,
+                None => return self.duplicate(&batch_id, &key.day, &key.object).await,
             },
         };
         self.hand_over(&bucket, &ledger, batch_id, key, object_bytes)
@@ -315,6 +325,22 @@ impl Batch<'_> {
             .map_err(later("archive_failed"))
     }
 
+    /// What the ledger knows of this batch and of the object that it would have.
+    async fn lookup(
+        &self,
+        ledger: &str,
+        batch_id: &str,
+        key: &ArchiveKey,
+    ) -> std::result::Result<Lookup, Refusal> {
+        let query = LookupQuery {
+            batch_id: batch_id.to_owned(),
+            object: key.object.clone(),
+        };
+        call(self.env, Class::Ledger, ledger, "lookup", &query)
+            .await
+            .map_err(unreachable_object)
+    }
+
     /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
     /// died before its commit, and the object, which is proved to hold these bytes, is now ours.
     async fn adopt(
@@ -324,13 +350,7 @@ impl Batch<'_> {
         batch_id: &str,
         key: &ArchiveKey,
     ) -> std::result::Result<Option<u64>, Refusal> {
-        let query = LookupQuery {
-            batch_id: batch_id.to_owned(),
-            object: key.object.clone(),
-        };
-        let known: Lookup = call(self.env, Class::Ledger, ledger, "lookup", &query)
-            .await
-            .map_err(unreachable_object)?;
+        let known = self.lookup(ledger, batch_id, key).await?;
         if known.is_committed {
             return Ok(None);
         }
@@ -559,11 +579,12 @@ impl Batch<'_> {
     async fn duplicate(
         &mut self,
         batch_id: &str,
-        key: &ArchiveKey,
+        day: &str,
+        object: &str,
     ) -> std::result::Result<Value, Refusal> {
         self.pipeline.clean_up().await;
-        self.count(Occurrence::Duplicate, &key.day).await?;
-        Ok(json!({"ok": true, "result": "duplicate", "batch_id": batch_id, "object": key.object}))
+        self.count(Occurrence::Duplicate, day).await?;
+        Ok(json!({"ok": true, "result": "duplicate", "batch_id": batch_id, "object": object}))
     }
 
     async fn count_test(&mut self) -> std::result::Result<Value, Refusal> {
