@@ -45,3 +45,8 @@ export function sumTallies(tallies: Iterable<Tally>): Tally {
   for (const tally of tallies) sum.merge(tally);
   return sum.tally();
 }
+
+/** Records as Logpush writes them: one JSON object a line. A string is a line already. */
+export function ndjson(records: readonly (object | string)[]): Buffer {
+  return Buffer.from(records.map((one) => `${typeof one === "string" ? one : JSON.stringify(one)}\n`).join(""));
+}

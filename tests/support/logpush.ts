@@ -1,7 +1,7 @@
 // Sends what Logpush sends, the way it sends it: a Go client, gzip, no batch id, no dataset name, nothing to rely on
 // but the URL and the headers that the operator wrote into destination_conf.
 
-import { Agent, request } from "node:http";
+import { Agent, request, type ClientRequest } from "node:http";
 import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
@@ -21,6 +21,8 @@ export interface PushOptions {
   chunked?: boolean;
   method?: string;
   headers?: Record<string, string>;
+  /** Without `Content-Encoding: gzip`. */
+  undeclared?: boolean;
 }
 
 /** The shapes that the message which checks a destination has had over the years. */
@@ -43,7 +45,8 @@ export async function pushTest(url: string, form: TestForm, headers: Record<stri
 
 /** `gzip` is a whole batch or a stream of one; a stream goes out chunked. */
 export async function pushBatch(url: string, gzip: Buffer | Readable, options: PushOptions = {}): Promise<Answer> {
-  return await send(url, gzip, { ...options, headers: { "Content-Encoding": "gzip", ...options.headers } });
+  const encoding: Record<string, string> = options.undeclared ? {} : { "Content-Encoding": "gzip" };
+  return await send(url, gzip, { ...options, headers: { ...encoding, ...options.headers } });
 }
 
 /** Retries what Logpush would retry, minding Retry-After, until the batch is taken or the deadline has passed. */
@@ -68,35 +71,61 @@ export async function pushUntilAccepted(
 
 async function send(url: string, body: Buffer | Readable, options: PushOptions): Promise<Answer> {
   const known = Buffer.isBuffer(body) && !options.chunked;
+  const outgoing = request(url, {
+    agent,
+    method: options.method ?? "POST",
+    headers: {
+      "User-Agent": "Go-http-client/2.0",
+      ...(known ? { "Content-Length": body.length } : { "Transfer-Encoding": "chunked" }),
+      ...options.headers,
+    },
+  });
+  const answer = answerTo(outgoing);
+  if (known) outgoing.end(body);
+  else {
+    const stream = Buffer.isBuffer(body) ? Readable.from(pieces(body)) : body;
+    stream.on("error", (error) => outgoing.destroy(error)).pipe(outgoing);
+  }
+  return await answer;
+}
+
+async function answerTo(outgoing: ClientRequest): Promise<Answer> {
   return await new Promise<Answer>((resolve, reject) => {
     let sent = performance.now();
-    const outgoing = request(
-      url,
-      {
-        agent,
-        method: options.method ?? "POST",
-        headers: {
-          "User-Agent": "Go-http-client/2.0",
-          ...(known ? { "Content-Length": body.length } : { "Transfer-Encoding": "chunked" }),
-          ...options.headers,
-        },
-      },
-      (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-        incoming.on("error", reject);
-        incoming.on("end", () => {
-          const text = Buffer.concat(chunks).toString("utf8");
-          const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
-          resolve({ status: incoming.statusCode ?? 0, headers, text, json: parsed(text), millis: performance.now() - sent });
-        });
-      },
-    );
     outgoing.on("error", reject);
     outgoing.on("finish", () => void (sent = performance.now()));
-    if (known) outgoing.end(body);
-    else (Buffer.isBuffer(body) ? Readable.from(pieces(body)) : body).on("error", reject).pipe(outgoing);
+    outgoing.on("response", (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+      incoming.on("error", reject);
+      incoming.on("end", () => {
+        const text = Buffer.concat(chunks).toString("utf8");
+        const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
+        resolve({ status: incoming.statusCode ?? 0, headers, text, json: parsed(text), millis: performance.now() - sent });
+      });
+    });
   });
+}
+
+/** An upload in the test's own hands: `write` pieces of it, then `finish`, or `abort` as a client does that dies. */
+export interface OpenUpload {
+  write(piece: Buffer): Promise<void>;
+  finish(): void;
+  abort(): void;
+  answer: Promise<Answer>;
+}
+
+/** Begins an upload; with `bytes` it has a Content-Length, without it is chunked. */
+export function openUpload(url: string, headers: Record<string, string>, bytes?: number): OpenUpload {
+  const length: Record<string, string | number> = bytes === undefined ? { "Transfer-Encoding": "chunked" } : { "Content-Length": bytes };
+  const outgoing = request(url, { method: "POST", headers: { ...length, ...headers } });
+  const answer = answerTo(outgoing);
+  return {
+    write: async (piece) => await new Promise((resolve, reject) => outgoing.write(piece, (error) => (error ? reject(error) : resolve()))),
+    finish: () => void outgoing.end(),
+    abort: () => void outgoing.destroy(),
+    answer,
+  };
 }
 
 function* pieces(body: Buffer): Generator<Buffer> {
