@@ -62,6 +62,8 @@ pub struct Outbox {
     sql: std::result::Result<Sql, String>,
     /// The alarm is at work and will see what is appended meanwhile.
     is_working: Cell<bool>,
+    /// The job has to be read again: at first, and after every wake-up, which may come while the alarm is at work.
+    is_job_stale: Cell<bool>,
 }
 
 impl DurableObject for Outbox {
@@ -75,6 +77,7 @@ impl DurableObject for Outbox {
             state,
             env,
             is_working: Cell::new(false),
+            is_job_stale: Cell::new(true),
         }
     }
 
@@ -107,6 +110,24 @@ impl DurableObject for Outbox {
         }
         Response::empty()
     }
+}
+
+/// What the engine has to know of the job.
+fn facts(row: Option<&JobRow>) -> (JobState, PushLimits) {
+    let Some(JobRow { job, deleted_at }) = row else {
+        return (JobState::Deleted, PushLimits::new(None, None, None));
+    };
+    let state = match (deleted_at, job.enabled) {
+        (Some(_), _) => JobState::Deleted,
+        (None, true) => JobState::Enabled,
+        (None, false) => JobState::Disabled,
+    };
+    let limits = PushLimits::new(
+        job.max_upload_bytes,
+        job.max_upload_records,
+        job.max_upload_interval_seconds,
+    );
+    (state, limits)
 }
 
 #[derive(Deserialize)]
@@ -245,6 +266,7 @@ impl Outbox {
 
     /// The job changed: look at it now.
     async fn wake_now(&self) -> Result<()> {
+        self.is_job_stale.set(true);
         self.sql()?
             .run("UPDATE pushes SET next_at = 0", params![])?;
         if self.is_working.get() {
@@ -305,23 +327,16 @@ impl Outbox {
             return Ok(None);
         }
         self.arm(started + REARM_MILLIS).await?;
-        let row = self.job().await?;
-        let job = match &row {
-            Some(row) if row.deleted_at.is_none() && row.job.enabled => JobState::Enabled,
-            Some(row) if row.deleted_at.is_none() => JobState::Disabled,
-            _ => JobState::Deleted,
-        };
-        let limits = row
-            .as_ref()
-            .map_or(PushLimits::new(None, None, None), |row| {
-                let job = &row.job;
-                PushLimits::new(
-                    job.max_upload_bytes,
-                    job.max_upload_records,
-                    job.max_upload_interval_seconds,
-                )
-            });
+        self.is_job_stale.set(true);
+        let mut row = None;
+        let mut job = JobState::Deleted;
+        let mut limits = PushLimits::new(None, None, None);
         loop {
+            while self.is_job_stale.replace(false) {
+                row = self.job().await?;
+                (job, limits) = facts(row.as_ref());
+            }
+            // No await between here and going to sleep: a wake-up can not be missed.
             if now_millis() > started + ALARM_MILLIS {
                 return Ok(Some(now_millis()));
             }
@@ -342,8 +357,14 @@ impl Outbox {
                     match step(&self.queue(job, limits)?, event, now_millis()) {
                         Effect::Delivered => self.delivered().await?,
                         Effect::RetryAt { at_millis, reason } => {
+                            // The job that failed may not be the job any more.
+                            let wait_until = if self.is_job_stale.get() {
+                                0
+                            } else {
+                                at_millis
+                            };
                             self.sql()?
-                                .run("UPDATE pushes SET next_at = ?", params![at_millis])?;
+                                .run("UPDATE pushes SET next_at = ?", params![wait_until])?;
                             self.sql()?.run(
                                 "UPDATE health SET last_error = ?, error_message = ?",
                                 params![now_millis(), &reason],
