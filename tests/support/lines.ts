@@ -40,6 +40,13 @@ export class LineCounter {
   }
 }
 
+/** Of lines without their newlines. */
+export function tallyOf(lines: Iterable<string>): Tally {
+  const counter = new LineCounter();
+  for (const line of lines) counter.add(line);
+  return counter.tally();
+}
+
 export function sumTallies(tallies: Iterable<Tally>): Tally {
   const sum = new LineCounter();
   for (const tally of tallies) sum.merge(tally);

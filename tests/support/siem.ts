@@ -139,6 +139,17 @@ export class Siem {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** The destination_conf that leads to the plain intake with this key; `${secret:NAME}` is a key, too. */
+  plain(key: string): string {
+    return `http://${this.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
+  }
+
+  /** The destination_conf that leads to the HTTP Event Collector with this token. */
+  splunk(token: string): string {
+    const channel = crypto.randomUUID();
+    return `splunk://${this.host}${SPLUNK_PATH}?channel=${channel}&sourcetype=cloudflare:json&header_Authorization=Splunk%20${token}`;
+  }
+
   /** What came with this HEC token or intake key. */
   intake(credential: string): Intake {
     return this.#counter(credential).snapshot();

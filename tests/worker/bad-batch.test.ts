@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { randomBytes } from "node:crypto";
 import { constants, gunzipSync, gzipSync } from "node:zlib";
-import { LineCounter, ndjson } from "../support/lines.ts";
+import { ndjson, tallyOf } from "../support/lines.ts";
 import { openUpload, type OpenUpload } from "../support/logpush.ts";
-import { PLAIN_PATH, Siem } from "../support/siem.ts";
+import { Siem } from "../support/siem.ts";
 import { eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
 
 const KIB = 1024;
@@ -31,15 +31,8 @@ after(async () => {
 /** A job to an intake of its own. */
 async function createJob(scope: string, filter?: object): Promise<{ id: number; key: string }> {
   const key = intakeKeys[(nextKey += 1)] as string;
-  const destination_conf = `http://${siem.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
-  const { id } = await worker.createJob(scope, { dataset: "dns_logs", destination_conf, filter });
+  const { id } = await worker.createJob(scope, { dataset: "dns_logs", destination_conf: siem.plain(key), filter });
   return { id, key };
-}
-
-function tallyOf(lines: readonly string[]) {
-  const counter = new LineCounter();
-  for (const line of lines) counter.add(line);
-  return counter.tally();
 }
 
 let sequence = 0;
