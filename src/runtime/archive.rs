@@ -88,6 +88,11 @@ impl Archive {
         matches!(self.target, Target::Stream { .. } | Target::Parts { .. })
     }
 
+    /// True when [`Archive::finish`] would write over an object of this key, because R2 takes no condition for that.
+    pub fn is_multipart(&self) -> bool {
+        matches!(self.target, Target::Parts { .. })
+    }
+
     /// The bytes held, as one array.
     pub fn first_block(&self) -> Uint8Array {
         join(&self.held, self.held_bytes)
@@ -147,9 +152,6 @@ impl Archive {
             };
             let first = self.take_held();
             self.write_but_the_last(&first).await?;
-        } else if self.exists(&facts.key).await? {
-            self.take_held();
-            self.target = Target::Ended(Archived::Existed);
         } else {
             let upload = self
                 .bucket
@@ -166,11 +168,6 @@ impl Archive {
             };
         }
         Ok(())
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, String> {
-        let head = self.bucket.head(key).await;
-        Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
     }
 
     async fn write_but_the_last(&mut self, block: &Uint8Array) -> Result<(), String> {
@@ -340,6 +337,12 @@ pub async fn put_bytes(bucket: &Bucket, key: &str, body: &Uint8Array) -> Result<
     let failed = |e| format!("R2 put of {key} failed: {}", js::describe(&e));
     JsFuture::from(put.map_err(failed)?).await.map_err(failed)?;
     Ok(())
+}
+
+/// Whether there is an object of this key.
+pub async fn exists(bucket: &Bucket, key: &str) -> Result<bool, String> {
+    let head = bucket.head(key).await;
+    Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
 }
 
 /// Deletes objects of the caller's; at most a thousand a call, R2's limit.

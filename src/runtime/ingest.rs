@@ -36,6 +36,9 @@ use worker::{Bucket, Env, Request, Response, Result};
 /// Seconds after which Logpush should try again when we can not take a batch now.
 const RETRY_AFTER_SECS: &str = "5";
 
+/// Objects that begin like a batch, looked at to find its own. Logpush would have to cut one batch anew that often.
+const RIVALS_MAX: usize = 8;
+
 /// Where an upload was sent.
 pub struct Target {
     /// Zone or account.
@@ -156,13 +159,56 @@ async fn take(
         routes: &routes,
         pipeline: Pipeline::new(&routes, bucket.clone()),
         received_at_millis,
+        bucket: &bucket,
         key: None,
+        rivals: Vec::new(),
     };
-    let result = batch.take(request, bucket).await;
+    let result = batch.take(request).await;
     if result.is_err() {
         batch.pipeline.clean_up().await;
     }
     result
+}
+
+/// Where a batch is.
+enum Placed {
+    /// In this object, and not committed yet.
+    Object { key: ArchiveKey, bytes: u64 },
+    /// Committed, in this object.
+    Committed { day: String, object: String },
+}
+
+/// What an object holds, compared with a batch.
+enum Held {
+    Nothing,
+    Same(u64),
+    Other,
+}
+
+async fn holds(
+    bucket: &Bucket,
+    object: &str,
+    batch_id: &str,
+) -> std::result::Result<Held, Refusal> {
+    let found = bucket.get(object).execute().await;
+    let Some(found) = found.map_err(unreachable_object)? else {
+        return Ok(Held::Nothing);
+    };
+    let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
+    if let Some(body) = found.body()
+        && let worker::ResponseBody::Stream(stream) =
+            body.response_body().map_err(unreachable_object)?
+    {
+        JsFuture::from(stream.pipe_to(digest.raw()))
+            .await
+            .map_err(|e| later("archive_failed")(js::describe(&e)))?;
+    }
+    let stored = hex(&digest.digest().await.map_err(unreachable_object)?);
+    Ok(if stored == batch_id {
+        Held::Same(found.size())
+    } else {
+        Held::Other
+    })
 }
 
 /// One batch being taken.
@@ -172,21 +218,21 @@ struct Batch<'r> {
     routes: &'r Routes,
     pipeline: Pipeline<'r>,
     received_at_millis: u64,
+    bucket: &'r Bucket,
     key: Option<ArchiveKey>,
+    /// The objects that have the keys which this batch would have had.
+    rivals: Vec<String>,
 }
 
 impl Batch<'_> {
-    async fn take(
-        &mut self,
-        request: &Request,
-        bucket: Bucket,
-    ) -> std::result::Result<Value, Refusal> {
+    async fn take(&mut self, request: &Request) -> std::result::Result<Value, Refusal> {
         let content_length = request
             .headers()
             .get("Content-Length")
             .ok()
             .flatten()
             .and_then(|length| length.trim().parse().ok());
+        let bucket = self.bucket;
         let mut archive = Archive::new(bucket.clone(), content_length);
         let read = self.read(request, &mut archive, content_length).await;
         let batch_id = match read {
@@ -205,26 +251,13 @@ impl Batch<'_> {
             &self.target.dataset,
             &key.day,
         );
-        // The key of a large batch tells whether it came with a length: a batch that comes again in the other way has
-        // another key, and must not become a second object.
-        if archive.is_open() {
-            let known = self.lookup(&ledger, &batch_id, &key).await;
-            if !matches!(&known, Ok(known) if !known.is_committed) {
-                archive.abort().await;
-                let object = known?.object.unwrap_or_default();
-                return self.duplicate(&batch_id, &key.day, &object).await;
+        let placed = self.place(archive, bucket, &ledger, &batch_id, key).await?;
+        match placed {
+            Placed::Object { key, bytes } => {
+                self.hand_over(bucket, &ledger, batch_id, key, bytes).await
             }
+            Placed::Committed { day, object } => self.duplicate(&batch_id, &day, &object).await,
         }
-        let archived = archive.finish().await.map_err(later("archive_failed"))?;
-        let object_bytes = match archived {
-            Archived::Stored(size) => size,
-            Archived::Existed => match self.adopt(&bucket, &ledger, &batch_id, &key).await? {
-                Some(size) => size,
-                None => return self.duplicate(&batch_id, &key.day, &key.object).await,
-            },
-        };
-        self.hand_over(&bucket, &ledger, batch_id, key, object_bytes)
-            .await
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
@@ -289,13 +322,24 @@ impl Batch<'_> {
     ) -> std::result::Result<(), Refusal> {
         let times = self.pipeline.router.times();
         let is_gzip = self.pipeline.encoding() == Some(Encoding::Gzip);
-        let key = ArchiveKey::new(
+        let mut key = ArchiveKey::new(
             &self.target.scope,
             &self.target.dataset,
             times.first.zip(times.latest),
             &hash,
             is_gzip,
         );
+        // The key of a large batch is made of its beginning, and there may be batches that begin alike.
+        let first_key = key.clone();
+        while !is_whole
+            && self.rivals.len() < RIVALS_MAX
+            && archive::exists(self.bucket, &key.object)
+                .await
+                .map_err(later("archive_failed"))?
+        {
+            self.rivals.push(key.object);
+            key = first_key.beside(self.rivals.len() + 1);
+        }
         let mut metadata = HashMap::from([("dataset".to_owned(), self.target.dataset.clone())]);
         if let Some(first) = times.first {
             metadata.insert("first-record-time".to_owned(), time::rfc3339(first));
@@ -325,70 +369,82 @@ impl Batch<'_> {
             .map_err(later("archive_failed"))
     }
 
-    /// What the ledger knows of this batch and of the object that it would have.
-    async fn lookup(
-        &self,
-        ledger: &str,
-        batch_id: &str,
-        key: &ArchiveKey,
-    ) -> std::result::Result<Lookup, Refusal> {
+    /// What the ledger knows of this batch.
+    async fn lookup(&self, ledger: &str, batch_id: &str) -> std::result::Result<Lookup, Refusal> {
         let query = LookupQuery {
             batch_id: batch_id.to_owned(),
-            object: key.object.clone(),
         };
         call(self.env, Class::Ledger, ledger, "lookup", &query)
             .await
             .map_err(unreachable_object)
     }
 
-    /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
-    /// died before its commit, and the object, which is proved to hold these bytes, is now ours.
-    async fn adopt(
+    /// Makes the object exist, unless this batch has one. Nothing is written over and nothing is deleted: what an
+    /// uncommitted object belongs to may be about to commit.
+    async fn place(
+        &self,
+        archive: Archive,
+        bucket: &Bucket,
+        ledger: &str,
+        batch_id: &str,
+        key: ArchiveKey,
+    ) -> std::result::Result<Placed, Refusal> {
+        if archive.is_open() {
+            let is_multipart = archive.is_multipart();
+            let found = self.find(bucket, ledger, batch_id, &key, is_multipart);
+            match found.await {
+                Ok(None) => {}
+                Ok(Some(placed)) => {
+                    archive.abort().await;
+                    return Ok(placed);
+                }
+                Err(refusal) => {
+                    archive.abort().await;
+                    return Err(refusal);
+                }
+            }
+        }
+        match archive.finish().await.map_err(later("archive_failed"))? {
+            Archived::Stored(bytes) => Ok(Placed::Object { key, bytes }),
+            Archived::Existed => self
+                .find(bucket, ledger, batch_id, &key, true)
+                .await?
+                .ok_or_else(|| later("archive_failed")("the archived object went away".to_owned())),
+        }
+    }
+
+    /// Where this batch is already: committed, under whatever key it came then; or in the object of an attempt that died
+    /// before its commit, which is ours when it is proved to hold these bytes. `looks_at_key`: at our own key, too.
+    async fn find(
         &self,
         bucket: &Bucket,
         ledger: &str,
         batch_id: &str,
         key: &ArchiveKey,
-    ) -> std::result::Result<Option<u64>, Refusal> {
-        let known = self.lookup(ledger, batch_id, key).await?;
-        if known.is_committed {
-            return Ok(None);
+        looks_at_key: bool,
+    ) -> std::result::Result<Option<Placed>, Refusal> {
+        let known = self.lookup(ledger, batch_id).await?;
+        if let Some(object) = known.object {
+            let day = key.day.clone();
+            return Ok(Some(Placed::Committed { day, object }));
         }
-        let object = bucket
-            .get(&key.object)
-            .execute()
-            .await
-            .map_err(unreachable_object)?;
-        let Some(object) = object else {
-            return Err(later("archive_failed")(
-                "the archived object went away".to_owned(),
-            ));
-        };
-        let size = object.size();
-        let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
-        if let Some(body) = object.body()
-            && let worker::ResponseBody::Stream(stream) =
-                body.response_body().map_err(unreachable_object)?
-        {
-            JsFuture::from(stream.pipe_to(digest.raw()))
-                .await
-                .map_err(|e| later("archive_failed")(js::describe(&e)))?;
+        let own = looks_at_key.then(|| key.object.clone());
+        for object in self.rivals.iter().cloned().chain(own) {
+            match holds(bucket, &object, batch_id).await? {
+                Held::Same(bytes) => {
+                    let day = key.day.clone();
+                    let key = ArchiveKey { day, object };
+                    return Ok(Some(Placed::Object { key, bytes }));
+                }
+                // Another batch that begins alike was quicker; the next attempt sees that from the beginning.
+                Held::Other if object == key.object => {
+                    let message = format!("{object} holds another batch");
+                    return Err(later("archive_key_taken")(message));
+                }
+                Held::Other | Held::Nothing => {}
+            }
         }
-        let stored = hex(&digest.digest().await.map_err(unreachable_object)?);
-        if stored == batch_id {
-            return Ok(Some(size));
-        }
-        // Only a crafted batch gets here: same first block, same length, other bytes. Nothing acknowledged is touched.
-        if !known.object_is_taken {
-            bucket
-                .delete(&key.object)
-                .await
-                .map_err(unreachable_object)?;
-        }
-        Err(later("archive_key_taken")(format!(
-            "{} holds another batch",
-            key.object
-        )))
+        Ok(None)
     }
 
     async fn hand_over(

@@ -51,8 +51,6 @@ const OWED_PER_ALARM: u64 = 8;
 pub struct LookupQuery {
     /// The batch.
     pub batch_id: String,
-    /// The object that it would be archived under.
-    pub object: String,
 }
 
 /// Something to count that is no batch.
@@ -330,20 +328,14 @@ impl Ledger {
     fn lookup(&self, query: &LookupQuery) -> Result<Lookup> {
         #[derive(Deserialize)]
         struct Row {
-            id: String,
             object: String,
         }
-        let rows: Vec<Row> = self.sql()?.rows(
-            "SELECT id, object FROM batches WHERE id = ? OR object = ?",
-            params![&query.batch_id, &query.object],
+        let row: Option<Row> = self.sql()?.first(
+            "SELECT object FROM batches WHERE id = ?",
+            params![&query.batch_id],
         )?;
-        let own = rows.iter().find(|row| row.id == query.batch_id);
         Ok(Lookup {
-            is_committed: own.is_some(),
-            object: own.map(|row| row.object.clone()),
-            object_is_taken: rows
-                .iter()
-                .any(|row| row.id != query.batch_id && row.object == query.object),
+            object: row.map(|row| row.object),
         })
     }
 
