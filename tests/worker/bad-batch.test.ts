@@ -306,6 +306,37 @@ describe("a batch that comes again counts once", () => {
   }
 });
 
+describe("batches that begin alike are told apart, as when Logpush cuts a batch anew after a lost answer", () => {
+  for (const chunked of [false, true]) {
+    test(`${chunked ? "without" : "with"} Content-Length`, async () => {
+      const scope = freshScope();
+      const job = await createJob(scope);
+      const { lines, body } = largeBody(1 * MIB);
+      const more = [goodLines(3), goodLines(3)] as const;
+      // Of the same length, so that nothing but what follows tells the last two apart.
+      const [first, second] = more.map((some) => gzipSync(ndjson(some), { level: 0 })) as [Buffer, Buffer];
+      assert.equal(first.length, second.length);
+      const batches = [body, Buffer.concat([body, first]), Buffer.concat([body, second])];
+      const objects: string[] = [];
+      for (const batch of batches) {
+        const answer = await worker.push(`${scope}/dns_logs`, batch, { chunked });
+        assert.deepEqual([answer.status, answer.json.result], [200, "accepted"], answer.text);
+        objects.push(answer.json.object);
+      }
+      for (const [n, batch] of batches.entries()) {
+        const again = await worker.push(`${scope}/dns_logs`, batch, { chunked });
+        assert.deepEqual([again.status, again.json.result, again.json.object], [200, "duplicate", objects[n]], again.text);
+        assert.ok((await worker.object(objects[n] as string)).bytes.equals(batch));
+      }
+      assert.deepEqual((await worker.keys(scope)).sort(), [...objects].sort());
+      const expected = [...lines, ...lines, ...more[0], ...lines, ...more[1]];
+      assert.equal((await worker.settled(scope, job.id)).delivered.records, expected.length);
+      assert.deepEqual(siem.intake(job.key).tally, tallyOf(expected));
+      assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
+    });
+  }
+});
+
 describe("overload", () => {
   let narrow: TestWorker;
   before(async () => {
