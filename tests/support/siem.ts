@@ -26,6 +26,8 @@ export interface Intake {
   pushes: number;
   records: number;
   bytes: number;
+  /** Records of each push, in order. */
+  pushRecords: readonly number[];
   /** As sent, compressed where it was. */
   wireBytes: number;
   lines: string[];
@@ -74,6 +76,7 @@ class IntakeCounter {
   pushes = 0;
   wireBytes = 0;
   repeats = 0;
+  readonly pushRecords: number[] = [];
   readonly lines: string[] = [];
   readonly pushIds = new Map<string, number>();
   readonly all = new LineCounter();
@@ -81,8 +84,8 @@ class IntakeCounter {
 
   snapshot(): Intake {
     const tally = this.all.tally();
-    const { tests, pushes, wireBytes, repeats, lines, pushIds } = this;
-    return { tests, pushes, wireBytes, repeats, lines, pushIds, records: tally.records, bytes: tally.bytes, tally, tallyOnce: this.once.tally() };
+    const { tests, pushes, pushRecords, wireBytes, repeats, lines, pushIds } = this;
+    return { tests, pushes, pushRecords, wireBytes, repeats, lines, pushIds, records: tally.records, bytes: tally.bytes, tally, tallyOnce: this.once.tally() };
   }
 }
 
@@ -276,6 +279,7 @@ export class Siem {
     const seen = typeof id === "string" ? (counter.pushIds.get(id) ?? 0) : 0;
     if (typeof id === "string") counter.pushIds.set(id, seen + 1);
     counter.pushes += 1;
+    counter.pushRecords.push(lines.length);
     counter.wireBytes += body.length;
     if (seen > 0) counter.repeats += 1;
     const push = new LineCounter();

@@ -447,7 +447,7 @@ describe("what waits for a destination", { concurrency: true }, () => {
       await worker.changeJob(scope, id, { enabled: true });
       assert.equal((await worker.settled(scope, id)).delivered.records, 9_500);
       assert.deepEqual(siem.intake("a").tally, tallyOf(lines.all));
-      assert.equal(siem.intake("a").pushes, 10);
+      assert.ok(siem.intake("a").pushRecords.every((records) => records <= 1_000));
     });
   });
 

@@ -16,8 +16,8 @@ const ERRORS = { where: { key: "EdgeResponseStatus", operator: "geq", value: "40
 
 let seed = 0;
 /** A batch that no other test has. */
-function httpBatch(records: number): Batch {
-  return generateBatch({ dataset: "http_requests", records, seed: (seed += 1) });
+function httpBatch(records: number, fields?: readonly string[]): Batch {
+  return generateBatch({ dataset: "http_requests", records, seed: (seed += 1), ...(fields ? { fields } : {}) });
 }
 
 function linesOf(batches: readonly Batch[], isWanted: (record: any) => boolean = () => true): string[] {
@@ -110,7 +110,8 @@ describe("/stats", () => {
       for (const job of [a, b]) assert.equal((await worker.settled(scope, job.id)).delivered.bytes, batch.rawBytes);
       for (const key of ["a", "b"]) assert.deepEqual(siem.intake(key).tally, batch.facts.all);
       // A job that takes everything gets the archived object; other pushes hold five megabytes at most.
-      assert.deepEqual([siem.intake("a").pushes, siem.intake("b").pushes], [2, 1]);
+      assert.ok(siem.intake("a").pushes >= 2);
+      assert.equal(siem.intake("b").pushes, 1);
       assert.equal(siem.intake("b").wireBytes, batch.gzip.length);
       await eventually("the spool to be empty", async () => (await worker.keys("spool/")).length === 0);
       assert.equal((await worker.keys(scope)).length, 1);
@@ -184,14 +185,17 @@ describe("a delivery", { concurrency: true }, () => {
     });
   });
 
-  test("of a batch larger than max_upload_records is cut into pushes of that size", async () => {
+  test("of a batch larger than max_upload_records is cut into pushes no larger than that", async () => {
     await withSiem(async (siem, scope) => {
       const { id } = await worker.createJob(scope, { destination_conf: siem.splunk("token"), max_upload_records: 1_000 });
       const batch = httpBatch(2_500);
       await push(worker, scope, batch);
       const { delivered } = await worker.settled(scope, id);
-      assert.deepEqual([delivered.records, delivered.pushes], [2_500, 3]);
-      assert.deepEqual(siem.intake("token").lines, linesOf([batch]));
+      const { pushes, pushRecords, lines } = siem.intake("token");
+      assert.deepEqual([delivered.records, delivered.pushes], [2_500, pushes]);
+      // How many it are depends on how much memory there was for each.
+      assert.ok(pushes >= 3 && pushRecords.every((records) => records <= 1_000), String(pushRecords));
+      assert.deepEqual(lines, linesOf([batch]));
       await reconciled(scope);
     });
   });
@@ -200,7 +204,9 @@ describe("a delivery", { concurrency: true }, () => {
     await withSiem(async (siem, scope) => {
       const limits = { max_upload_records: 1_000, max_upload_interval_seconds: 300 };
       const { id } = await worker.createJob(scope, { destination_conf: siem.plain("key"), ...limits });
-      const batches = [httpBatch(400), httpBatch(400), httpBatch(400), httpBatch(600)];
+      // Small enough to stay in one piece, however many batches share the memory.
+      const fields = ["EdgeStartTimestamp", "RayID", "EdgeResponseStatus"];
+      const batches = [400, 400, 400, 600].map((records) => httpBatch(records, fields));
       for (const batch of batches.slice(0, 2)) await push(worker, scope, batch);
       const { waiting } = await worker.jobStats(scope, id);
       assert.equal(waiting.records, 800);
@@ -213,7 +219,7 @@ describe("a delivery", { concurrency: true }, () => {
       await reconciled(scope);
       await push(worker, scope, batches[3] as Batch);
       const { delivered } = await worker.settled(scope, id);
-      assert.deepEqual([delivered.records, delivered.pushes], [1_800, 2]);
+      assert.deepEqual([delivered.records, siem.intake("key").pushRecords], [1_800, [800, 1_000]]);
       assert.deepEqual(siem.intake("key").lines, linesOf(batches));
       await reconciled(scope);
     });
