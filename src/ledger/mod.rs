@@ -82,13 +82,16 @@ pub struct Commit {
 }
 
 /// What became of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitResult {
     /// The row is new.
     Committed,
     /// The batch was committed before; counters did not move, except the one of duplicates.
-    Duplicate,
+    Duplicate {
+        /// Where its bytes lie.
+        object: String,
+    },
 }
 
 /// What a ledger knows of a batch and of an object.

@@ -44,6 +44,15 @@ impl ArchiveKey {
         let object = format!("{scope}/{dataset}/{day}/{start}_{end}_{hash}{ending}");
         Self { day, object }
     }
+
+    /// A second choice, for when another batch with the same first block has the first one.
+    #[must_use]
+    pub fn with_suffix(self, suffix: &str) -> Self {
+        let Self { day, object } = self;
+        let (name, ending) = object.split_once(".log").unwrap_or((&object, ""));
+        let object = format!("{name}-{suffix}.log{ending}");
+        Self { day, object }
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +71,10 @@ mod tests {
             "zones/abc/http_requests/20180523/20180523T100000Z_20180523T100100Z_0123456789abcdef.log.gz"
         );
         assert_eq!(dated.day, "20180523");
+        assert_eq!(
+            dated.with_suffix("2").object,
+            "zones/abc/http_requests/20180523/20180523T100000Z_20180523T100100Z_0123456789abcdef-2.log.gz"
+        );
         let undated = ArchiveKey::new(&scope, "http_requests", None, hash, false);
         assert_eq!(
             undated.object,

@@ -160,7 +160,8 @@ impl Archive {
         Ok(())
     }
 
-    async fn exists(&self, key: &str) -> Result<bool, String> {
+    /// Whether something lies under `key`.
+    pub async fn exists(&self, key: &str) -> Result<bool, String> {
         let head = self.bucket.head(key).await;
         Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
     }
@@ -327,8 +328,8 @@ pub async fn delete_all(bucket: &Bucket, keys: &[String]) {
                 .delete_multiple(some.iter().map(String::as_str).collect())
                 .await
         {
-            // The lifecycle rule of the prefix takes what stays behind.
-            worker::console_warn!("spool objects left behind: {e}");
+            // Nobody refers to them: they cost space, and nothing else.
+            worker::console_warn!("{} objects left behind: {e}", some.len());
         }
     }
 }

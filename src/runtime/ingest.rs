@@ -155,6 +155,7 @@ async fn take(
         pipeline: Pipeline::new(&routes, bucket.clone()),
         received_at_millis,
         key: None,
+        is_whole: false,
     };
     let result = batch.take(request, bucket).await;
     if result.is_err() {
@@ -171,6 +172,8 @@ struct Batch<'r> {
     pipeline: Pipeline<'r>,
     received_at_millis: u64,
     key: Option<ArchiveKey>,
+    /// All of the body was there when the object was begun.
+    is_whole: bool,
 }
 
 impl Batch<'_> {
@@ -199,20 +202,28 @@ impl Batch<'_> {
         let Some(key) = self.key.take() else {
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
-        let ledger = ledger_name(
-            &self.target.scope.to_string(),
-            &self.target.dataset,
-            &key.day,
-        );
         let object_bytes = match archived {
-            Archived::Stored(size) => size,
-            Archived::Existed => match self.adopt(&bucket, &ledger, &batch_id, &key).await? {
+            // A whole one has its id in its key, so it can not have been stored under another.
+            Archived::Stored(size) if self.is_whole => size,
+            Archived::Stored(size) => {
+                let known = self.lookup(&key, batch_id.clone()).await?;
+                match known.object {
+                    None => size,
+                    Some(object) => {
+                        // Its first attempt came with a length and this one without, or the other way round.
+                        if object != key.object {
+                            archive::delete_all(&bucket, std::slice::from_ref(&key.object)).await;
+                        }
+                        return self.duplicate(&batch_id, &key.day, &object).await;
+                    }
+                }
+            }
+            Archived::Existed => match self.adopt(&bucket, &batch_id, &key).await? {
                 Some(size) => size,
-                None => return self.duplicate(&batch_id, &key).await,
+                None => return self.duplicate(&batch_id, &key.day, &key.object).await,
             },
         };
-        self.hand_over(&bucket, &ledger, batch_id, key, object_bytes)
-            .await
+        self.hand_over(&bucket, batch_id, key, object_bytes).await
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
@@ -249,7 +260,8 @@ impl Batch<'_> {
                     let hash = sha256(&[first, js::bytes(&length)])
                         .await
                         .map_err(internal)?;
-                    self.begin(archive, hash, false).await?;
+                    self.begin(archive, hash, content_length.is_some(), false)
+                        .await?;
                 }
             }
         }
@@ -263,27 +275,32 @@ impl Batch<'_> {
             .await
             .map_err(later("spool_failed"))?;
         if archive.is_holding() {
-            self.begin(archive, batch_id.clone(), true).await?;
+            self.begin(archive, batch_id.clone(), true, true).await?;
         }
         Ok(Some(batch_id))
     }
 
-    /// Makes the key from what was read so far, and begins the object.
+    /// Makes the key from what was read so far, and begins the object. `is_distinct`: batches that begin with the same
+    /// bytes have different hashes, because their length went into it.
     async fn begin(
         &mut self,
         archive: &mut Archive,
         hash: String,
+        is_distinct: bool,
         is_whole: bool,
     ) -> std::result::Result<(), Refusal> {
         let times = self.pipeline.router.times();
         let is_gzip = self.pipeline.encoding() == Some(Encoding::Gzip);
-        let key = ArchiveKey::new(
+        let mut key = ArchiveKey::new(
             &self.target.scope,
             &self.target.dataset,
             times.first.zip(times.latest),
             &hash,
             is_gzip,
         );
+        if !is_distinct {
+            key = self.free_key(archive, key).await?;
+        }
         let mut metadata = HashMap::from([("dataset".to_owned(), self.target.dataset.clone())]);
         if let Some(first) = times.first {
             metadata.insert("first-record-time".to_owned(), time::rfc3339(first));
@@ -307,10 +324,50 @@ impl Batch<'_> {
             metadata,
         };
         self.key = Some(key);
+        self.is_whole = is_whole;
         archive
             .begin(facts, is_whole)
             .await
             .map_err(later("archive_failed"))
+    }
+
+    /// A sender that cuts a batch anew may send one that begins like a committed one and goes on differently. Should it
+    /// be the same batch after all, the commit will say so, and the second object goes.
+    async fn free_key(
+        &self,
+        archive: &Archive,
+        key: ArchiveKey,
+    ) -> std::result::Result<ArchiveKey, Refusal> {
+        let exists = archive.exists(&key.object).await;
+        if !exists.map_err(later("archive_failed"))? {
+            return Ok(key);
+        }
+        let known = self.lookup(&key, String::new()).await?;
+        Ok(if known.object_is_taken {
+            key.with_suffix(&js::unique_name())
+        } else {
+            key
+        })
+    }
+
+    fn ledger_name(&self, key: &ArchiveKey) -> String {
+        let scope = self.target.scope.to_string();
+        ledger_name(&scope, &self.target.dataset, &key.day)
+    }
+
+    async fn lookup(
+        &self,
+        key: &ArchiveKey,
+        batch_id: String,
+    ) -> std::result::Result<Lookup, Refusal> {
+        let query = LookupQuery {
+            batch_id,
+            object: key.object.clone(),
+        };
+        let ledger = self.ledger_name(key);
+        call(self.env, Class::Ledger, &ledger, "lookup", &query)
+            .await
+            .map_err(unreachable_object)
     }
 
     /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
@@ -318,17 +375,10 @@ impl Batch<'_> {
     async fn adopt(
         &self,
         bucket: &Bucket,
-        ledger: &str,
         batch_id: &str,
         key: &ArchiveKey,
     ) -> std::result::Result<Option<u64>, Refusal> {
-        let query = LookupQuery {
-            batch_id: batch_id.to_owned(),
-            object: key.object.clone(),
-        };
-        let known: Lookup = call(self.env, Class::Ledger, ledger, "lookup", &query)
-            .await
-            .map_err(unreachable_object)?;
+        let known = self.lookup(key, batch_id.to_owned()).await?;
         if known.is_committed {
             return Ok(None);
         }
@@ -372,7 +422,6 @@ impl Batch<'_> {
     async fn hand_over(
         &mut self,
         bucket: &Bucket,
-        ledger: &str,
         batch_id: String,
         key: ArchiveKey,
         object_bytes: u64,
@@ -414,17 +463,19 @@ impl Batch<'_> {
             quarantine,
             selections,
         };
-        let result: CommitResult = call(self.env, Class::Ledger, ledger, "commit", &commit)
+        let ledger = self.ledger_name(&key);
+        let result: CommitResult = call(self.env, Class::Ledger, &ledger, "commit", &commit)
             .await
             .map_err(unreachable_object)?;
+        let (result, object) = match result {
+            CommitResult::Committed => ("accepted", key.object),
+            CommitResult::Duplicate { object } => ("duplicate", object),
+        };
         Ok(json!({
             "ok": true,
-            "result": match result {
-                CommitResult::Committed => "accepted",
-                CommitResult::Duplicate => "duplicate",
-            },
+            "result": result,
             "batch_id": batch_id,
-            "object": key.object,
+            "object": object,
             "records": meter.records,
             "invalid_lines": meter.invalid_lines,
         }))
@@ -557,11 +608,12 @@ impl Batch<'_> {
     async fn duplicate(
         &mut self,
         batch_id: &str,
-        key: &ArchiveKey,
+        day: &str,
+        object: &str,
     ) -> std::result::Result<Value, Refusal> {
         self.pipeline.clean_up().await;
-        self.count(Occurrence::Duplicate, &key.day).await?;
-        Ok(json!({"ok": true, "result": "duplicate", "batch_id": batch_id, "object": key.object}))
+        self.count(Occurrence::Duplicate, day).await?;
+        Ok(json!({"ok": true, "result": "duplicate", "batch_id": batch_id, "object": object}))
     }
 
     async fn count_test(&mut self) -> std::result::Result<Value, Refusal> {

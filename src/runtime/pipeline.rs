@@ -3,23 +3,35 @@
 
 use super::archive;
 use super::js;
+use super::objects::now_millis;
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, READ_BYTES, WINDOW_BYTES};
 use crate::outbox::EntrySource;
 use crate::route::{Payload, Router, Routes, Segment};
 use js_sys::Uint8Array;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use worker::Bucket;
 
 thread_local! {
     /// Input block and inflate window: used without a break between taking and giving back, so all batches share them.
     static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-    static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
+    /// When each batch in flight last moved, unix milliseconds, by its number.
+    static IN_FLIGHT: RefCell<HashMap<u64, u64>> = RefCell::new(HashMap::new());
+    static NEXT_NUMBER: Cell<u64> = const { Cell::new(0) };
 }
+
+/// After this long without a byte a batch no longer counts as in flight. The runtime drops the requests of senders that
+/// went away without telling us, and a counter of them would only grow.
+const STALLED_MILLIS: u64 = 60_000;
 
 /// Batches that this isolate is working on.
 pub fn in_flight() -> usize {
-    IN_FLIGHT.get()
+    let now = now_millis();
+    IN_FLIGHT.with_borrow(|all| {
+        let moves = |at: &&u64| now < **at + STALLED_MILLIS;
+        all.values().filter(moves).count()
+    })
 }
 
 /// Where a job's selection lies, segment by segment.
@@ -41,6 +53,7 @@ pub struct Ready {
 
 /// One batch on its way.
 pub struct Pipeline<'r> {
+    number: u64,
     reader: Reader,
     routes: &'r Routes,
     /// What the router found.
@@ -52,15 +65,21 @@ pub struct Pipeline<'r> {
 
 impl Drop for Pipeline<'_> {
     fn drop(&mut self) {
-        IN_FLIGHT.set(IN_FLIGHT.get().saturating_sub(1));
+        IN_FLIGHT.with_borrow_mut(|all| all.remove(&self.number));
     }
 }
 
 impl<'r> Pipeline<'r> {
     /// A pipeline at the start of a batch.
     pub fn new(routes: &'r Routes, bucket: Bucket) -> Self {
-        IN_FLIGHT.set(IN_FLIGHT.get() + 1);
+        let number = NEXT_NUMBER.replace(NEXT_NUMBER.get() + 1);
+        let now = now_millis();
+        IN_FLIGHT.with_borrow_mut(|all| {
+            all.retain(|_, moved_at| now < *moved_at + STALLED_MILLIS);
+            all.insert(number, now);
+        });
         Self {
+            number,
             reader: Reader::new(),
             routes,
             router: Router::new(routes, 0),
@@ -88,6 +107,7 @@ impl<'r> Pipeline<'r> {
 
     /// Takes the next block.
     pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
+        IN_FLIGHT.with_borrow_mut(|all| all.insert(self.number, now_millis()));
         let (mut at, end) = (0, block.length());
         while at < end {
             // Shared among all batches in flight, but never less than a window.

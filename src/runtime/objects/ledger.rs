@@ -12,7 +12,7 @@ use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
 };
-use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -84,19 +84,15 @@ pub struct MinuteRange {
 pub struct Ledger {
     state: State,
     env: Env,
-    sql: std::result::Result<Sql, String>,
+    database: Database,
     known_until_millis: Cell<u64>,
     name: RefCell<Option<String>>,
 }
 
 impl DurableObject for Ledger {
     fn new(state: State, env: Env) -> Self {
-        let opened = Sql::of(&state).and_then(|sql| {
-            sql.migrate(MIGRATIONS)?;
-            Ok(sql)
-        });
         Self {
-            sql: opened.map_err(|e| e.to_string()),
+            database: Database::open(&state, MIGRATIONS),
             state,
             env,
             known_until_millis: Cell::new(0),
@@ -154,9 +150,7 @@ struct OwedRow {
 
 impl Ledger {
     fn sql(&self) -> Result<&Sql> {
-        self.sql
-            .as_ref()
-            .map_err(|e| worker::Error::RustError(e.clone()))
+        self.database.get()
     }
 
     /// `/stats` finds ledgers through the registry, so the registry has to know this one before it counts anything.
@@ -186,32 +180,30 @@ impl Ledger {
     async fn commit(&self, commit: Commit) -> Result<CommitResult> {
         self.make_known(&commit.scope, &commit.dataset, &commit.day)
             .await?;
-        // No await between here and the end of `write`: reads and writes are one transaction.
-        let result = self.write(&commit)?;
-        if commit
-            .selections
-            .iter()
-            .any(|selection| selection.state != SelectionState::Stored)
-        {
+        let owes = |selection: &JobSelection| selection.state != SelectionState::Stored;
+        // Before the row, because a row without an alarm would be owed for ever. An alarm that is set already comes soon
+        // enough; setting it anew with every commit would put it off for ever.
+        if commit.selections.iter().any(owes) && self.state.storage().get_alarm().await?.is_none() {
             self.state
                 .storage()
                 .set_alarm(owed_retry_millis(0) as i64)
                 .await?;
         }
-        Ok(result)
+        self.sql()?.atomically(|| self.write(&commit))
     }
 
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
         let sql = self.sql()?;
         let minute = minute_of(commit.received_at_millis);
-        let is_new = sql
-            .objects(
-                "SELECT 1 FROM batches WHERE id = ?",
-                params![&commit.batch_id],
-            )?
-            .length()
-            == 0;
-        if is_new {
+        #[derive(Deserialize)]
+        struct Known {
+            object: String,
+        }
+        let known: Option<Known> = sql.first(
+            "SELECT object FROM batches WHERE id = ?",
+            params![&commit.batch_id],
+        )?;
+        if known.is_none() {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
                 "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
@@ -261,10 +253,9 @@ impl Ledger {
         for selection in &commit.selections {
             self.write_selection(&commit.batch_id, minute, selection)?;
         }
-        Ok(if is_new {
-            CommitResult::Committed
-        } else {
-            CommitResult::Duplicate
+        Ok(match known {
+            None => CommitResult::Committed,
+            Some(Known { object }) => CommitResult::Duplicate { object },
         })
     }
 
@@ -439,14 +430,16 @@ impl Ledger {
 
     fn settled(&self, row: &OwedRow, records: u64, bytes: u64) -> Result<()> {
         let sql = self.sql()?;
-        sql.run(
-            "UPDATE selections SET owed = NULL, records = ?, bytes = ? WHERE batch = ? AND job = ?",
-            params![records, bytes, &row.batch, row.job],
-        )?;
-        sql.run(
-            "UPDATE job_minutes SET owed_batches = owed_batches - 1, batches = batches + ?, records = records + ?,
-                bytes = bytes + ? WHERE minute = ? AND job = ?",
-            params![u64::from(records > 0), records, bytes, row.minute, row.job],
-        )
+        sql.atomically(|| {
+            sql.run(
+                "UPDATE selections SET owed = NULL, records = ?, bytes = ? WHERE batch = ? AND job = ?",
+                params![records, bytes, &row.batch, row.job],
+            )?;
+            sql.run(
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1, batches = batches + ?, records = records + ?,
+                    bytes = bytes + ? WHERE minute = ? AND job = ?",
+                params![u64::from(records > 0), records, bytes, row.minute, row.job],
+            )
+        })
     }
 }

@@ -15,7 +15,7 @@ use crate::outbox::{
     Append, AppendAnswer, AppendResult, CurrentPush, Effect, EntryFacts, EntrySource, Event,
     JobState, PushLimits, Queue, Summary, Waiting, gather, step,
 };
-use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
 use crate::runtime::{archive, config, push};
 use js_sys::Uint8Array;
@@ -43,6 +43,13 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE health (one INTEGER PRIMARY KEY CHECK (one = 1), job INTEGER, delivered_pushes INTEGER NOT NULL DEFAULT 0,
         last_success INTEGER, last_error INTEGER, error_message TEXT);
     INSERT INTO health (one) VALUES (1);
+    -- What `entries` adds up to, so that an append to a long queue does not read all of it.
+    CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, bytes INTEGER NOT NULL);
+    INSERT INTO held (one, records, bytes) VALUES (1, 0, 0);
+    CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
+        UPDATE held SET records = records + NEW.records, bytes = bytes + NEW.bytes; END;
+    CREATE TRIGGER entry_leaves AFTER DELETE ON entries BEGIN
+        UPDATE held SET records = records - OLD.records, bytes = bytes - OLD.bytes; END;
 "];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
@@ -59,19 +66,15 @@ const REARM_MILLIS: u64 = PUSH_DEADLINE_MILLIS + 15_000;
 pub struct Outbox {
     state: State,
     env: Env,
-    sql: std::result::Result<Sql, String>,
+    database: Database,
     /// The alarm is at work and will see what is appended meanwhile.
     is_working: Cell<bool>,
 }
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
-        let opened = Sql::of(&state).and_then(|sql| {
-            sql.migrate(MIGRATIONS)?;
-            Ok(sql)
-        });
         Self {
-            sql: opened.map_err(|e| e.to_string()),
+            database: Database::open(&state, MIGRATIONS),
             state,
             env,
             is_working: Cell::new(false),
@@ -117,6 +120,12 @@ struct StoredPush {
 }
 
 #[derive(Deserialize)]
+struct Held {
+    records: u64,
+    bytes: u64,
+}
+
+#[derive(Deserialize)]
 struct Totals {
     records: u64,
     bytes: u64,
@@ -134,9 +143,7 @@ struct EntryRow {
 
 impl Outbox {
     fn sql(&self) -> Result<&Sql> {
-        self.sql
-            .as_ref()
-            .map_err(|e| worker::Error::RustError(e.clone()))
+        self.database.get()
     }
 
     async fn arm(&self, at_millis: u64) -> Result<()> {
@@ -145,9 +152,9 @@ impl Outbox {
     }
 
     async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
-        // No await between here and the end of `store`: reads and writes are one transaction.
-        let stored = self.store(append, inline)?;
-        if stored.result == AppendResult::Stored && !self.is_working.get() {
+        let stored = self.sql()?.atomically(|| self.store(append, inline))?;
+        // Also for a duplicate: the first attempt may have died before it set the alarm.
+        if stored.result != AppendResult::Full && !self.is_working.get() {
             let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
             let at = match step(&queue, Event::Wake, now_millis()) {
                 Effect::SleepUntil(at) => at,
@@ -166,16 +173,11 @@ impl Outbox {
             .fold((0, 0), |(records, bytes), (segment, _)| {
                 (records + segment.records, bytes + segment.bytes)
             });
-        #[derive(Deserialize)]
-        struct Known {
-            records: u64,
-            bytes: u64,
-        }
-        let known: Option<Known> = sql.first(
+        let known: Option<Held> = sql.first(
             "SELECT records, bytes FROM batches WHERE id = ?",
             params![&append.batch_id],
         )?;
-        if let Some(Known { records, bytes }) = known {
+        if let Some(Held { records, bytes }) = known {
             return Ok(AppendAnswer {
                 result: AppendResult::Duplicate,
                 records,
@@ -183,7 +185,7 @@ impl Outbox {
             });
         }
         let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
-        if self.waiting_totals()?.bytes + bytes > most {
+        if self.held()?.bytes + bytes > most {
             return Ok(AppendAnswer {
                 result: AppendResult::Full,
                 records: 0,
@@ -260,16 +262,13 @@ impl Outbox {
         )
     }
 
-    fn waiting_totals(&self) -> Result<Totals> {
-        let totals = self.sql()?.first(
-            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
-                min(received_at) AS oldest FROM entries",
-            params![],
-        )?;
-        Ok(totals.unwrap_or(Totals {
+    fn held(&self) -> Result<Held> {
+        let held = self
+            .sql()?
+            .first("SELECT records, bytes FROM held", params![])?;
+        Ok(held.unwrap_or(Held {
             records: 0,
             bytes: 0,
-            oldest: None,
         }))
     }
 
@@ -301,7 +300,7 @@ impl Outbox {
             "DELETE FROM batches WHERE appended_at < ?",
             params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
         )?;
-        if self.waiting_totals()?.records == 0 {
+        if self.held()?.records == 0 {
             return Ok(None);
         }
         self.arm(started + REARM_MILLIS).await?;
@@ -342,12 +341,7 @@ impl Outbox {
                     match step(&self.queue(job, limits)?, event, now_millis()) {
                         Effect::Delivered => self.delivered().await?,
                         Effect::RetryAt { at_millis, reason } => {
-                            self.sql()?
-                                .run("UPDATE pushes SET next_at = ?", params![at_millis])?;
-                            self.sql()?.run(
-                                "UPDATE health SET last_error = ?, error_message = ?",
-                                params![now_millis(), &reason],
-                            )?;
+                            self.retry_at(at_millis, &reason)?;
                         }
                         _ => {}
                     }
@@ -400,18 +394,20 @@ impl Outbox {
             .take(16)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        sql.run(
-            "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
-            params![
-                &id,
-                taken.iter().map(|row| row.records).sum::<u64>(),
-                taken.iter().map(|row| row.bytes).sum::<u64>()
-            ],
-        )?;
-        sql.run(
-            "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
-            params![&id, first.seq, last.seq],
-        )
+        sql.atomically(|| {
+            sql.run(
+                "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
+                params![
+                    &id,
+                    taken.iter().map(|row| row.records).sum::<u64>(),
+                    taken.iter().map(|row| row.bytes).sum::<u64>()
+                ],
+            )?;
+            sql.run(
+                "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
+                params![&id, first.seq, last.seq],
+            )
+        })
     }
 
     async fn send(&self, row: &JobRow) -> Result<Outcome> {
@@ -438,29 +434,46 @@ impl Outbox {
         Ok(push::send(&self.env, &row.job, &current.id, &parts, inline).await)
     }
 
+    fn retry_at(&self, at_millis: u64, reason: &str) -> Result<()> {
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            sql.run("UPDATE pushes SET next_at = ?", params![at_millis])?;
+            sql.run(
+                "UPDATE health SET last_error = ?, error_message = ?",
+                params![now_millis(), reason],
+            )
+        })
+    }
+
     async fn delivered(&self) -> Result<()> {
         let sql = self.sql()?;
         let Some(current) = self.current_push()? else {
             return Ok(());
         };
-        self.count_out("delivered", "WHERE push IS NOT NULL")?;
-        let objects = self.spool_objects("WHERE push IS NOT NULL")?;
-        sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
-        sql.run("DELETE FROM pushes", params![])?;
-        sql.run(
-            "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                error_message = NULL",
-            params![now_millis()],
-        )?;
+        let objects = sql.atomically(|| {
+            self.count_out("delivered", "WHERE push IS NOT NULL")?;
+            let objects = self.spool_objects("WHERE push IS NOT NULL")?;
+            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
+            sql.run("DELETE FROM pushes", params![])?;
+            sql.run(
+                "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
+                    error_message = NULL",
+                params![now_millis()],
+            )?;
+            Ok(objects)
+        })?;
         self.delete_unreferenced(objects).await
     }
 
     async fn discard(&self) -> Result<()> {
         let sql = self.sql()?;
-        self.count_out("discarded", "")?;
-        let objects = self.spool_objects("")?;
-        sql.run("DELETE FROM entries", params![])?;
-        sql.run("DELETE FROM pushes", params![])?;
+        let objects = sql.atomically(|| {
+            self.count_out("discarded", "")?;
+            let objects = self.spool_objects("")?;
+            sql.run("DELETE FROM entries", params![])?;
+            sql.run("DELETE FROM pushes", params![])?;
+            Ok(objects)
+        })?;
         self.delete_unreferenced(objects).await
     }
 
