@@ -4,7 +4,8 @@
 //! collision, to another batch), and the caller finds out which.
 
 use super::js::{self, FixedLengthStream, R2Bucket};
-use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_PART_BYTES};
+use super::slots::{Slot, Slots};
+use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_IN_FLIGHT_MAX, MULTIPART_PART_BYTES};
 use futures_util::future::{Either, select};
 use js_sys::{Array, Reflect, Uint8Array};
 use std::collections::HashMap;
@@ -12,6 +13,10 @@ use std::pin::pin;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{Bucket, MultipartUpload, UploadedPart};
+
+thread_local! {
+    static PARTS_IN_FLIGHT: Slots = const { Slots::new() };
+}
 
 /// What the object says about itself.
 pub struct ObjectFacts {
@@ -45,6 +50,7 @@ enum Target {
         upload: Box<MultipartUpload>,
         parts: Vec<UploadedPart>,
         total: u64,
+        slot: Slot,
     },
     /// The put ended before the last byte.
     Ended(Archived),
@@ -143,6 +149,11 @@ impl Archive {
             self.take_held();
             self.target = Target::Ended(Archived::Existed);
         } else {
+            let Some(slot) = Slot::take(&PARTS_IN_FLIGHT, MULTIPART_IN_FLIGHT_MAX) else {
+                return Err(format!(
+                    "{MULTIPART_IN_FLIGHT_MAX} large uploads without Content-Length are in flight here already"
+                ));
+            };
             let upload = self
                 .bucket
                 .create_multipart_upload(&facts.key)
@@ -155,6 +166,7 @@ impl Archive {
                 upload: Box::new(upload),
                 parts: Vec::new(),
                 total: 0,
+                slot,
             };
         }
         Ok(())
@@ -183,20 +195,41 @@ impl Archive {
     }
 
     async fn upload_part(&mut self) -> Result<(), String> {
-        let body = self.take_held();
+        let (blocks, length) = (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.held_bytes),
+        );
         let Target::Parts {
             upload,
             parts,
             total,
+            slot,
         } = &mut self.target
         else {
             return Ok(());
         };
+        slot.touch();
         let number = u16::try_from(parts.len() + 1).map_err(|_| "too many parts".to_owned())?;
-        let stream = response_body(&body)?;
-        *total += u64::from(body.length());
-        let part = upload.upload_part(number, stream).await;
+        let failed = |e: JsValue| format!("R2 part {number} failed: {}", js::describe(&e));
+        let stream = FixedLengthStream::new(length as f64).map_err(failed)?;
+        let readable: web_sys::ReadableStream = stream.readable().unchecked_into();
+        let writer = stream.writable().get_writer().map_err(failed)?;
+        let uploading = pin!(upload.upload_part(number, readable));
+        let writing = pin!(async {
+            // Each block is let go as soon as it is written, and none is copied.
+            for block in blocks {
+                JsFuture::from(writer.write_with_chunk(&block)).await?;
+            }
+            JsFuture::from(writer.close()).await
+        });
+        // An upload that fails leaves its stream unread, and a write would wait for ever.
+        let part = match select(writing, uploading).await {
+            Either::Left((Ok(_), uploading)) => uploading.await,
+            Either::Left((Err(e), _)) => return Err(failed(e)),
+            Either::Right((part, _)) => part,
+        };
         parts.push(part.map_err(|e| format!("R2 part {number} failed: {e}"))?);
+        *total += length as u64;
         Ok(())
     }
 
@@ -224,6 +257,7 @@ impl Archive {
                 upload,
                 parts,
                 total,
+                ..
             } => upload
                 .complete(parts)
                 .await
@@ -262,14 +296,6 @@ fn join(blocks: &[Uint8Array], length: usize) -> Uint8Array {
         at += block.length();
     }
     joined
-}
-
-/// A JavaScript array as a stream of known length, which spares the copy through wasm that the SDK's `Bytes` makes.
-fn response_body(body: &Uint8Array) -> Result<web_sys::ReadableStream, String> {
-    web_sys::Response::new_with_opt_js_u8_array(Some(body))
-        .ok()
-        .and_then(|response| response.body())
-        .ok_or_else(|| "the runtime made no body".to_owned())
 }
 
 fn archived(put: Result<JsValue, JsValue>) -> Result<Archived, String> {

@@ -7,26 +7,27 @@
 use super::archive::{Archive, Archived, ObjectFacts};
 use super::js::{self, BlockReader};
 use super::objects::ledger::{Count, LookupQuery};
-use super::objects::{Class, call, call_with_bytes, now_millis};
+use super::objects::registry::{JobRow, JobsQuery};
+use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes, now_millis};
 use super::pipeline::{self, Pipeline, Ready};
-use super::{archive, config, jobs};
+use super::{archive, config, jobs, owed};
 use crate::batch::reader::Encoding;
+use crate::batch::test_message::is_test_message;
 use crate::ledger::{
     Commit, CommitResult, JobSelection, Lookup, Occurrence, SelectionState,
-    instance_name as ledger_name,
+    instance_name as ledger_name, minute_of,
 };
 use crate::limits::BATCHES_IN_FLIGHT_MAX;
 use crate::logpush::archive_key::{ArchiveKey, UNDATED_DAY};
 use crate::logpush::catalogue::Dataset;
 use crate::logpush::scope::Scope;
-use crate::logpush::test_message::is_test_message;
-use crate::outbox::{Append, AppendAnswer, AppendResult, EntrySource, instance_name};
+use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
 use crate::route::{Keep, Routes};
 use crate::time;
 use futures_util::future::{join_all, join3};
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
@@ -34,6 +35,9 @@ use worker::{Bucket, Env, Request, Response, Result};
 
 /// Seconds after which Logpush should try again when we can not take a batch now.
 const RETRY_AFTER_SECS: &str = "5";
+
+/// No attempt lasts this long: Logpush gives up much earlier, and the runtime ends a request whose sender has gone.
+const ATTEMPT_MAX_MILLIS: u64 = 3_600_000;
 
 /// Where an upload was sent.
 pub struct Target {
@@ -138,11 +142,12 @@ async fn take(
     let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
         .and_then(|most| usize::try_from(most).ok())
         .unwrap_or(BATCHES_IN_FLIGHT_MAX);
-    if pipeline::in_flight() >= most {
+    // Taken before the first await: uploads that come at the same time count each other.
+    let Some(slot) = pipeline::place(most) else {
         return Err(later("overloaded")(format!(
             "{most} batches are in flight here already"
         )));
-    }
+    };
     let received_at_millis = now_millis();
     let routes = jobs::routes(env, &target.scope, &target.dataset)
         .await
@@ -152,10 +157,11 @@ async fn take(
         env,
         target,
         routes: &routes,
-        pipeline: Pipeline::new(&routes, bucket.clone()),
+        pipeline: Pipeline::new(Some(slot), &routes, bucket.clone()),
         received_at_millis,
         key: None,
         is_whole: false,
+        is_retry: false,
     };
     let result = batch.take(request, bucket).await;
     if result.is_err() {
@@ -174,6 +180,8 @@ struct Batch<'r> {
     key: Option<ArchiveKey>,
     /// All of the body was there when the object was begun.
     is_whole: bool,
+    /// An earlier attempt stored the object and died before its commit.
+    is_retry: bool,
 }
 
 impl Batch<'_> {
@@ -219,7 +227,10 @@ impl Batch<'_> {
                 }
             }
             Archived::Existed => match self.adopt(&bucket, &batch_id, &key).await? {
-                Some(size) => size,
+                Some(size) => {
+                    self.is_retry = true;
+                    size
+                }
                 None => return self.duplicate(&batch_id, &key.day, &key.object).await,
             },
         };
@@ -392,7 +403,7 @@ impl Batch<'_> {
                 "the archived object went away".to_owned(),
             ));
         };
-        let size = object.size();
+        let (size, uploaded_at) = (object.size(), object.uploaded().as_millis());
         let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
         if let Some(body) = object.body()
             && let worker::ResponseBody::Stream(stream) =
@@ -406,8 +417,10 @@ impl Batch<'_> {
         if stored == batch_id {
             return Ok(Some(size));
         }
-        // Only a crafted batch gets here: same first block, same length, other bytes. Nothing acknowledged is touched.
-        if !known.object_is_taken {
+        // Another batch has the same first block and the same length, or none at all. Its attempt may still be under way
+        // and must keep its object; one that died long ago has no use for it.
+        let age = now_millis().saturating_sub(uploaded_at);
+        if !known.object_is_taken && age > ATTEMPT_MAX_MILLIS {
             bucket
                 .delete(&key.object)
                 .await
@@ -514,7 +527,10 @@ impl Batch<'_> {
             && self.pipeline.fault().is_none()
             && meter.bytes_raw > 0;
         let mut handed_over = Vec::new();
-        let mut owed = Vec::new();
+        let unreadable = self.routes.unreadable.iter();
+        let mut owed: Vec<JobSelection> = unreadable
+            .map(|job_id| self.owe(*job_id, "its filter can not be read: set it anew"))
+            .collect();
         for (index, job) in self.routes.jobs.iter().enumerate() {
             let selection = self.pipeline.router.selections().get(index);
             let (records, bytes) =
@@ -523,10 +539,15 @@ impl Batch<'_> {
                 continue;
             }
             let ready = match job.keep {
-                Keep::Copy => {
-                    let ready = self.pipeline.ready(index).await;
-                    ready.map_err(later("spool_failed"))?
-                }
+                Keep::Copy => match self.pipeline.ready(index).await {
+                    Ok(ready) => ready,
+                    Err(e) => {
+                        for (_, Ready { spooled, .. }) in handed_over {
+                            archive::delete_all(bucket, &spooled).await;
+                        }
+                        return Err(later("spool_failed")(e));
+                    }
+                },
                 Keep::Reference if is_one_clean_gzip => {
                     let source = EntrySource::Archive {
                         key: key.object.clone(),
@@ -540,7 +561,7 @@ impl Batch<'_> {
                 }
                 Keep::Reference => {
                     let reason = "the batch can not be passed on as it came";
-                    owed.push(owe(job.job_id, reason));
+                    owed.push(self.owe(job.job_id, reason));
                     continue;
                 }
             };
@@ -551,6 +572,40 @@ impl Batch<'_> {
             .map(|(job_id, ready)| self.append(bucket, job_id, batch_id, ready));
         let mut selections = join_all(appends).await;
         selections.append(&mut owed);
+        if self.is_retry {
+            let known = selections.iter().map(|selection| selection.job_id);
+            let known: BTreeSet<u64> = known.collect();
+            selections.append(&mut self.held_before(batch_id, &known).await?);
+        }
+        Ok(selections)
+    }
+
+    /// What the attempt that died had stored for jobs that select nothing any more, because they were changed, disabled or
+    /// deleted since. It will be delivered, so the ledger has to know it.
+    async fn held_before(
+        &self,
+        batch_id: &str,
+        known: &BTreeSet<u64>,
+    ) -> std::result::Result<Vec<JobSelection>, Refusal> {
+        let query = JobsQuery {
+            scope: Some(self.target.scope.to_string()),
+            dataset: Some(self.target.dataset.clone()),
+            with_deleted: true,
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = call(self.env, Class::Registry, REGISTRY_NAME, "jobs", &query)
+            .await
+            .map_err(unreachable_object)?;
+        let mut selections = Vec::new();
+        for job_id in rows.into_iter().map(|row| row.job.id) {
+            if !known.contains(&job_id)
+                && let Some(holding) = owed::holding(self.env, job_id, batch_id)
+                    .await
+                    .map_err(unreachable_object)?
+            {
+                selections.push(stored(job_id, holding));
+            }
+        }
         Ok(selections)
     }
 
@@ -579,29 +634,29 @@ impl Batch<'_> {
         .await;
         match answer {
             // After an error nobody knows whether the rows are there, so what they may refer to stays.
-            Err(e) => owe(job_id, &e.to_string()),
-            Ok(AppendAnswer {
-                result: AppendResult::Full,
-                ..
-            }) => {
+            Err(e) => self.owe(job_id, &e.to_string()),
+            Ok(AppendAnswer::Full) => {
                 archive::delete_all(bucket, &ready.spooled).await;
-                owe(job_id, "the outbox is full")
+                self.owe(job_id, "the outbox is full")
             }
-            Ok(AppendAnswer {
-                result,
-                records,
-                bytes,
-            }) => {
-                if result == AppendResult::Duplicate {
-                    archive::delete_all(bucket, &ready.spooled).await;
-                }
-                JobSelection {
-                    job_id,
-                    records,
-                    bytes,
-                    state: SelectionState::Stored,
-                }
+            Ok(AppendAnswer::Duplicate(holding)) => {
+                archive::delete_all(bucket, &ready.spooled).await;
+                stored(job_id, holding)
             }
+            Ok(AppendAnswer::Stored(holding)) => stored(job_id, holding),
+        }
+    }
+
+    fn owe(&self, job_id: u64, reason: &str) -> JobSelection {
+        let state = SelectionState::Owed {
+            reason: reason.to_owned(),
+        };
+        JobSelection {
+            job_id,
+            records: 0,
+            bytes: 0,
+            minute: minute_of(self.received_at_millis),
+            state,
         }
     }
 
@@ -637,15 +692,18 @@ impl Batch<'_> {
     }
 }
 
-fn owe(job_id: u64, reason: &str) -> JobSelection {
-    let state = SelectionState::Owed {
-        reason: reason.to_owned(),
-    };
+fn stored(job_id: u64, holding: Holding) -> JobSelection {
+    let Holding {
+        records,
+        bytes,
+        minute,
+    } = holding;
     JobSelection {
         job_id,
-        records: 0,
-        bytes: 0,
-        state,
+        records,
+        bytes,
+        minute,
+        state: SelectionState::Stored,
     }
 }
 

@@ -62,14 +62,6 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
     fn random_uuid() -> String;
-
-    #[wasm_bindgen(js_namespace = AbortSignal, js_name = timeout)]
-    fn abort_signal_timeout(millis: f64) -> web_sys::AbortSignal;
-}
-
-/// A signal that aborts a fetch after `millis`.
-pub fn timeout_signal(millis: u64) -> web_sys::AbortSignal {
-    abort_signal_timeout(millis as f64)
 }
 
 /// A name that no other attempt has.

@@ -3,35 +3,29 @@
 
 use super::archive;
 use super::js;
-use super::objects::now_millis;
+use super::slots::{Slot, Slots};
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, READ_BYTES, WINDOW_BYTES};
 use crate::outbox::EntrySource;
 use crate::route::{Payload, Router, Routes, Segment};
 use js_sys::Uint8Array;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use worker::Bucket;
 
 thread_local! {
     /// Input block and inflate window: used without a break between taking and giving back, so all batches share them.
     static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-    /// When each batch in flight last moved, unix milliseconds, by its number.
-    static IN_FLIGHT: RefCell<HashMap<u64, u64>> = RefCell::new(HashMap::new());
-    static NEXT_NUMBER: Cell<u64> = const { Cell::new(0) };
+    static IN_FLIGHT: Slots = const { Slots::new() };
 }
-
-/// After this long without a byte a batch no longer counts as in flight. The runtime drops the requests of senders that
-/// went away without telling us, and a counter of them would only grow.
-const STALLED_MILLIS: u64 = 60_000;
 
 /// Batches that this isolate is working on.
 pub fn in_flight() -> usize {
-    let now = now_millis();
-    IN_FLIGHT.with_borrow(|all| {
-        let moves = |at: &&u64| now < **at + STALLED_MILLIS;
-        all.values().filter(moves).count()
-    })
+    IN_FLIGHT.with(Slots::taken)
+}
+
+/// A place for one more batch, unless there are `most` already.
+pub fn place(most: usize) -> Option<Slot> {
+    Slot::take(&IN_FLIGHT, most)
 }
 
 /// Where a job's selection lies, segment by segment.
@@ -53,7 +47,7 @@ pub struct Ready {
 
 /// One batch on its way.
 pub struct Pipeline<'r> {
-    number: u64,
+    slot: Option<Slot>,
     reader: Reader,
     routes: &'r Routes,
     /// What the router found.
@@ -63,23 +57,11 @@ pub struct Pipeline<'r> {
     placed: Vec<Placed>,
 }
 
-impl Drop for Pipeline<'_> {
-    fn drop(&mut self) {
-        IN_FLIGHT.with_borrow_mut(|all| all.remove(&self.number));
-    }
-}
-
 impl<'r> Pipeline<'r> {
-    /// A pipeline at the start of a batch.
-    pub fn new(routes: &'r Routes, bucket: Bucket) -> Self {
-        let number = NEXT_NUMBER.replace(NEXT_NUMBER.get() + 1);
-        let now = now_millis();
-        IN_FLIGHT.with_borrow_mut(|all| {
-            all.retain(|_, moved_at| now < *moved_at + STALLED_MILLIS);
-            all.insert(number, now);
-        });
+    /// A pipeline at the start of a batch. Without a slot it does not count as in flight.
+    pub fn new(slot: Option<Slot>, routes: &'r Routes, bucket: Bucket) -> Self {
         Self {
-            number,
+            slot,
             reader: Reader::new(),
             routes,
             router: Router::new(routes, 0),
@@ -107,7 +89,7 @@ impl<'r> Pipeline<'r> {
 
     /// Takes the next block.
     pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
-        IN_FLIGHT.with_borrow_mut(|all| all.insert(self.number, now_millis()));
+        self.slot.iter().for_each(Slot::touch);
         let (mut at, end) = (0, block.length());
         while at < end {
             // Shared among all batches in flight, but never less than a window.

@@ -12,6 +12,7 @@ use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
 };
+use crate::outbox::Holding;
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
 use serde::{Deserialize, Serialize};
@@ -251,7 +252,7 @@ impl Ledger {
         }
         // Also for a duplicate: its attempt may have known a job that the first one did not.
         for selection in &commit.selections {
-            self.write_selection(&commit.batch_id, minute, selection)?;
+            self.write_selection(&commit.batch_id, selection)?;
         }
         Ok(match known {
             None => CommitResult::Committed,
@@ -259,12 +260,13 @@ impl Ledger {
         })
     }
 
-    fn write_selection(&self, batch: &str, minute: u64, selection: &JobSelection) -> Result<()> {
+    fn write_selection(&self, batch: &str, selection: &JobSelection) -> Result<()> {
         let sql = self.sql()?;
         let JobSelection {
             job_id,
             records,
             bytes,
+            minute,
             state,
         } = selection;
         let owed = match state {
@@ -280,20 +282,30 @@ impl Ledger {
         }
         sql.run(
             "INSERT INTO selections (batch, job, minute, records, bytes, owed, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![batch, *job_id, minute, *records, *bytes, owed, now_millis()],
+            params![batch, *job_id, *minute, *records, *bytes, owed, now_millis()],
         )?;
-        sql.run(
+        let holding = Holding {
+            records: *records,
+            bytes: *bytes,
+            minute: *minute,
+        };
+        self.add_selected(*job_id, holding, u64::from(owed.is_some()))
+    }
+
+    fn add_selected(&self, job: u64, holding: Holding, owed: u64) -> Result<()> {
+        let batches = u64::from(holding.records > 0);
+        self.sql()?.run(
             "INSERT INTO job_minutes (minute, job, batches, records, bytes, owed_batches) VALUES (?, ?, ?, ?, ?, ?)
                 ON CONFLICT (minute, job) DO UPDATE SET batches = batches + excluded.batches,
                 records = records + excluded.records, bytes = bytes + excluded.bytes,
                 owed_batches = owed_batches + excluded.owed_batches",
             params![
-                minute,
-                *job_id,
-                u64::from(*records > 0),
-                *records,
-                *bytes,
-                u64::from(owed.is_some())
+                holding.minute,
+                job,
+                batches,
+                holding.records,
+                holding.bytes,
+                owed
             ],
         )
     }
@@ -401,7 +413,7 @@ impl Ledger {
                 received_at_millis: row.received_at,
             };
             match owed::settle(&self.env, &debt).await {
-                Ok((records, bytes)) => self.settled(&row, records, bytes)?,
+                Ok(holding) => self.settled(&row, holding)?,
                 Err(reason) => {
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
@@ -428,18 +440,23 @@ impl Ledger {
         }
     }
 
-    fn settled(&self, row: &OwedRow, records: u64, bytes: u64) -> Result<()> {
+    fn settled(&self, row: &OwedRow, holding: Holding) -> Result<()> {
         let sql = self.sql()?;
+        let Holding {
+            records,
+            bytes,
+            minute,
+        } = holding;
         sql.atomically(|| {
             sql.run(
-                "UPDATE selections SET owed = NULL, records = ?, bytes = ? WHERE batch = ? AND job = ?",
-                params![records, bytes, &row.batch, row.job],
+                "UPDATE selections SET owed = NULL, minute = ?, records = ?, bytes = ? WHERE batch = ? AND job = ?",
+                params![minute, records, bytes, &row.batch, row.job],
             )?;
             sql.run(
-                "UPDATE job_minutes SET owed_batches = owed_batches - 1, batches = batches + ?, records = records + ?,
-                    bytes = bytes + ? WHERE minute = ? AND job = ?",
-                params![u64::from(records > 0), records, bytes, row.minute, row.job],
-            )
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1 WHERE minute = ? AND job = ?",
+                params![row.minute, row.job],
+            )?;
+            self.add_selected(row.job, holding, 0)
         })
     }
 }

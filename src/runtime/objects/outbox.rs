@@ -12,8 +12,8 @@ use crate::destination::Outcome;
 use crate::ledger::minute_of;
 use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
 use crate::outbox::{
-    Append, AppendAnswer, AppendResult, CurrentPush, Effect, EntryFacts, EntrySource, Event,
-    JobState, PushLimits, Queue, Summary, Waiting, gather, step,
+    Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Holding, JobState,
+    PushLimits, Queue, Summary, Waiting, gather, step,
 };
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE pushes (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
     CREATE TABLE batches (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
-        appended_at INTEGER NOT NULL) WITHOUT ROWID;
+        minute INTEGER NOT NULL, appended_at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX batches_by_age ON batches (appended_at);
     CREATE TABLE minutes (minute INTEGER PRIMARY KEY, stored_batches INTEGER NOT NULL DEFAULT 0,
         stored_records INTEGER NOT NULL DEFAULT 0, stored_bytes INTEGER NOT NULL DEFAULT 0,
@@ -44,12 +44,12 @@ const MIGRATIONS: &[&str] = &["
         last_success INTEGER, last_error INTEGER, error_message TEXT);
     INSERT INTO health (one) VALUES (1);
     -- What `entries` adds up to, so that an append to a long queue does not read all of it.
-    CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, bytes INTEGER NOT NULL);
-    INSERT INTO held (one, records, bytes) VALUES (1, 0, 0);
-    CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
-        UPDATE held SET records = records + NEW.records, bytes = bytes + NEW.bytes; END;
-    CREATE TRIGGER entry_leaves AFTER DELETE ON entries BEGIN
-        UPDATE held SET records = records - OLD.records, bytes = bytes - OLD.bytes; END;
+    CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, inline_bytes INTEGER NOT NULL);
+    INSERT INTO held (one, records, inline_bytes) VALUES (1, 0, 0);
+    CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN UPDATE held SET records = records + NEW.records,
+        inline_bytes = inline_bytes + coalesce(length(NEW.payload), 0); END;
+    CREATE TRIGGER entry_leaves AFTER DELETE ON entries BEGIN UPDATE held SET records = records - OLD.records,
+        inline_bytes = inline_bytes - coalesce(length(OLD.payload), 0); END;
 "];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
@@ -69,6 +69,8 @@ pub struct Outbox {
     database: Database,
     /// The alarm is at work and will see what is appended meanwhile.
     is_working: Cell<bool>,
+    /// The job is no longer what the alarm read when it began.
+    job_changed: Cell<bool>,
 }
 
 impl DurableObject for Outbox {
@@ -78,6 +80,7 @@ impl DurableObject for Outbox {
             state,
             env,
             is_working: Cell::new(false),
+            job_changed: Cell::new(false),
         }
     }
 
@@ -85,6 +88,10 @@ impl DurableObject for Outbox {
         match request.path().as_str() {
             "/append" => match question(&mut request).await {
                 Ok((append, inline)) => answer(self.append(&append, &inline).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/holding" => match question::<String>(&mut request).await {
+                Ok((batch_id, _)) => answer(self.holding(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/wake" => answer(self.wake_now().await),
@@ -122,7 +129,7 @@ struct StoredPush {
 #[derive(Deserialize)]
 struct Held {
     records: u64,
-    bytes: u64,
+    inline_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +161,7 @@ impl Outbox {
     async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
         let stored = self.sql()?.atomically(|| self.store(append, inline))?;
         // Also for a duplicate: the first attempt may have died before it set the alarm.
-        if stored.result != AppendResult::Full && !self.is_working.get() {
+        if stored != AppendAnswer::Full && !self.is_working.get() {
             let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
             let at = match step(&queue, Event::Wake, now_millis()) {
                 Effect::SleepUntil(at) => at,
@@ -173,24 +180,12 @@ impl Outbox {
             .fold((0, 0), |(records, bytes), (segment, _)| {
                 (records + segment.records, bytes + segment.bytes)
             });
-        let known: Option<Held> = sql.first(
-            "SELECT records, bytes FROM batches WHERE id = ?",
-            params![&append.batch_id],
-        )?;
-        if let Some(Held { records, bytes }) = known {
-            return Ok(AppendAnswer {
-                result: AppendResult::Duplicate,
-                records,
-                bytes,
-            });
+        if let Some(holding) = self.holding(&append.batch_id)? {
+            return Ok(AppendAnswer::Duplicate(holding));
         }
         let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
-        if self.held()?.bytes + bytes > most {
-            return Ok(AppendAnswer {
-                result: AppendResult::Full,
-                records: 0,
-                bytes: 0,
-            });
+        if self.held()?.inline_bytes + u64::from(inline.length()) > most {
+            return Ok(AppendAnswer::Full);
         }
         let now = now_millis();
         let minute = minute_of(append.received_at_millis);
@@ -227,8 +222,8 @@ impl Outbox {
             )?;
         }
         sql.run(
-            "INSERT INTO batches (id, records, bytes, appended_at) VALUES (?, ?, ?, ?)",
-            params![&append.batch_id, records, bytes, now],
+            "INSERT INTO batches (id, records, bytes, minute, appended_at) VALUES (?, ?, ?, ?, ?)",
+            params![&append.batch_id, records, bytes, minute, now],
         )?;
         sql.run(
             "INSERT INTO minutes (minute, stored_batches, stored_records, stored_bytes) VALUES (?, 1, ?, ?)
@@ -238,17 +233,26 @@ impl Outbox {
             params![minute, records, bytes],
         )?;
         sql.run("UPDATE health SET job = ?", params![append.job_id])?;
-        Ok(AppendAnswer {
-            result: AppendResult::Stored,
+        Ok(AppendAnswer::Stored(Holding {
             records,
             bytes,
-        })
+            minute,
+        }))
+    }
+
+    /// What this outbox took of a batch, if it did within [`REMEMBER_BATCH_MILLIS`].
+    fn holding(&self, batch_id: &str) -> Result<Option<Holding>> {
+        self.sql()?.first(
+            "SELECT records, bytes, minute FROM batches WHERE id = ?",
+            params![batch_id],
+        )
     }
 
     /// The job changed: look at it now.
     async fn wake_now(&self) -> Result<()> {
         self.sql()?
             .run("UPDATE pushes SET next_at = 0", params![])?;
+        self.job_changed.set(true);
         if self.is_working.get() {
             return Ok(());
         }
@@ -265,10 +269,10 @@ impl Outbox {
     fn held(&self) -> Result<Held> {
         let held = self
             .sql()?
-            .first("SELECT records, bytes FROM held", params![])?;
+            .first("SELECT records, inline_bytes FROM held", params![])?;
         Ok(held.unwrap_or(Held {
             records: 0,
-            bytes: 0,
+            inline_bytes: 0,
         }))
     }
 
@@ -304,26 +308,29 @@ impl Outbox {
             return Ok(None);
         }
         self.arm(started + REARM_MILLIS).await?;
-        let row = self.job().await?;
-        let job = match &row {
-            Some(row) if row.deleted_at.is_none() && row.job.enabled => JobState::Enabled,
-            Some(row) if row.deleted_at.is_none() => JobState::Disabled,
-            _ => JobState::Deleted,
-        };
-        let limits = row
-            .as_ref()
-            .map_or(PushLimits::new(None, None, None), |row| {
-                let job = &row.job;
-                PushLimits::new(
-                    job.max_upload_bytes,
-                    job.max_upload_records,
-                    job.max_upload_interval_seconds,
-                )
-            });
+        let mut row = self.job().await?;
         loop {
             if now_millis() > started + ALARM_MILLIS {
                 return Ok(Some(now_millis()));
             }
+            if self.job_changed.replace(false) {
+                row = self.job().await?;
+            }
+            let job = match &row {
+                Some(row) if row.deleted_at.is_some() => JobState::Deleted,
+                Some(row) if row.job.enabled => JobState::Enabled,
+                _ => JobState::Disabled,
+            };
+            let limits = row
+                .as_ref()
+                .map_or(PushLimits::new(None, None, None), |row| {
+                    let job = &row.job;
+                    PushLimits::new(
+                        job.max_upload_bytes,
+                        job.max_upload_records,
+                        job.max_upload_interval_seconds,
+                    )
+                });
             match step(&self.queue(job, limits)?, Event::Wake, now_millis()) {
                 Effect::Sleep => return Ok(None),
                 Effect::SleepUntil(at) => return Ok(Some(at)),
@@ -357,8 +364,11 @@ impl Outbox {
             job: Option<u64>,
         }
         let own: Option<Own> = self.sql()?.first("SELECT job FROM health", params![])?;
+        let Some(id) = own.and_then(|own| own.job) else {
+            return Ok(None);
+        };
         let query = JobsQuery {
-            id: own.and_then(|own| own.job),
+            id: Some(id),
             with_deleted: true,
             ..JobsQuery::default()
         };
