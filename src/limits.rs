@@ -47,6 +47,9 @@ pub const QUARANTINE_MAX_BYTES: usize = 256 * 1024;
 /// Batches that one isolate works on at once: 128 MB, of which each takes up to 1.2 MiB of wasm and 1 MiB of buffers.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
 
+/// Uploads of parts that one isolate works on at once. Each holds up to [`MULTIPART_PART_BYTES`]: 40 MiB of 128.
+pub const MULTIPART_IN_FLIGHT_MAX: usize = 8;
+
 /// Raw bytes of one push when the job sets no `max_upload_bytes`: what most intakes take.
 pub const PUSH_DEFAULT_BYTES: u64 = 5_000_000;
 
@@ -69,5 +72,6 @@ pub const REMEMBER_BATCH_MILLIS: u64 = 3 * 24 * 3_600_000;
 /// How long the jobs of a dataset are cached in an isolate: a change is seen everywhere within this time.
 pub const JOBS_CACHE_MILLIS: u64 = 3_000;
 
-/// Bytes of rows an outbox holds before it takes no more and the ledger owes the selection: half of a Durable Object's 10 GB.
+/// Bytes of payloads in an outbox's table before it takes no more and the ledger owes the selection: half of a Durable
+/// Object's 10 GB. What lies in R2 does not count.
 pub const OUTBOX_MAX_BYTES: u64 = 5_000_000_000;

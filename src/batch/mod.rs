@@ -3,3 +3,4 @@
 pub mod projection;
 pub mod reader;
 pub mod scan;
+pub mod test_message;

@@ -41,6 +41,8 @@ pub struct JobSelection {
     pub records: u64,
     /// Bytes of their lines; 0 while owed.
     pub bytes: u64,
+    /// The minute of receipt that they count for: that of the attempt whose append was stored, as in the outbox.
+    pub minute: u64,
     /// In the outbox, or owed.
     #[serde(flatten)]
     pub state: SelectionState,
@@ -82,20 +84,27 @@ pub struct Commit {
 }
 
 /// What became of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitResult {
     /// The row is new.
     Committed,
     /// The batch was committed before; counters did not move, except the one of duplicates.
-    Duplicate,
+    Duplicate {
+        /// Where its bytes lie.
+        object: String,
+    },
 }
 
-/// What a ledger knows of a batch.
+/// What a ledger knows of a batch and of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// The object that its row names; `None` when it is not committed.
+    /// The batch is committed.
+    pub is_committed: bool,
+    /// The object that its row names, if committed.
     pub object: Option<String>,
+    /// The object asked for belongs to another batch.
+    pub object_is_taken: bool,
 }
 
 /// Things that are counted without being a batch.
@@ -213,19 +222,21 @@ mod tests {
                     job_id: 1,
                     records: 2,
                     bytes: 3,
+                    minute: 7,
                     state: SelectionState::Stored,
                 },
                 JobSelection {
                     job_id: 2,
                     records: 0,
                     bytes: 0,
+                    minute: 7,
                     state: SelectionState::Owed {
                         reason: "full".into(),
                     },
                 },
             ],
         };
-        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"state":"stored"},{"job_id":2,"records":0,"bytes":0,"state":"owed","reason":"full"}]}"#;
+        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
         assert_eq!(serde_json::to_string(&commit).unwrap(), text);
         assert_eq!(serde_json::from_str::<Commit>(text).unwrap(), commit);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Logpush's own vocabulary: datasets, jobs, filters, destination strings, archive keys, test messages.
+//! Logpush's own vocabulary: datasets, jobs, filters, destination strings, archive keys.
 
 pub mod archive_key;
 pub mod catalogue;
@@ -7,4 +7,3 @@ pub mod filter;
 pub mod job;
 pub mod number;
 pub mod scope;
-pub mod test_message;

@@ -44,27 +44,27 @@ pub struct Append {
     pub segments: Vec<(Segment, EntrySource)>,
 }
 
-/// What became of an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AppendResult {
-    /// Stored; the answer is given after the rows are durable.
-    Stored,
-    /// This batch was appended before; nothing changed.
-    Duplicate,
-    /// The outbox holds as much as it may ([`crate::limits::OUTBOX_MAX_BYTES`]); nothing changed.
-    Full,
+/// What an outbox took of one batch, whether or not it is delivered by now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their lines.
+    pub bytes: u64,
+    /// The minute of receipt that they count for.
+    pub minute: u64,
 }
 
-/// The outbox's answer: what it holds of the batch, which is what the ledger writes down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppendAnswer {
-    /// What became of it.
-    pub result: AppendResult,
-    /// Records that the outbox took for this batch, now or before.
-    pub records: u64,
-    /// Their bytes.
-    pub bytes: u64,
+/// The outbox's answer to an append. What it holds of the batch is what the ledger writes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum AppendAnswer {
+    /// Stored; the answer is given after the rows are durable.
+    Stored(Holding),
+    /// This batch was appended before; nothing changed.
+    Duplicate(Holding),
+    /// The outbox holds as much as it may ([`crate::limits::OUTBOX_MAX_BYTES`]); nothing changed.
+    Full,
 }
 
 /// Counters of one outbox over a range of minutes of receipt.

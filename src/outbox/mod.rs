@@ -10,7 +10,7 @@
 mod messages;
 mod shape;
 
-pub use messages::{Append, AppendAnswer, AppendResult, EntrySource, Summary, instance_name};
+pub use messages::{Append, AppendAnswer, EntrySource, Holding, Summary, instance_name};
 pub use shape::{EntryFacts, PushLimits, gather};
 
 use crate::destination::Outcome;
@@ -32,7 +32,7 @@ const HELD_RECHECK_MILLIS: u64 = 10 * 60_000;
 pub enum JobState {
     /// Push.
     Enabled,
-    /// Keep, do not push.
+    /// Keep, do not push. Also when the registry does not know the job: only a deletion that it knows of ends a queue.
     Disabled,
     /// Nobody wants the records any more.
     Deleted,

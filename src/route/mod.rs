@@ -44,6 +44,8 @@ pub struct Routes {
     pub time_slots: Vec<usize>,
     /// The jobs.
     pub jobs: Vec<JobRoute>,
+    /// Jobs whose stored filter can not be read; nobody knows what they select.
+    pub unreadable: Vec<u64>,
 }
 
 /// The event times of a batch.

@@ -4,7 +4,8 @@
 //! collision, to another batch), and the caller finds out which.
 
 use super::js::{self, FixedLengthStream, R2Bucket};
-use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_PART_BYTES};
+use super::slots::{Slot, Slots};
+use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_IN_FLIGHT_MAX, MULTIPART_PART_BYTES};
 use futures_util::future::{Either, select};
 use js_sys::{Array, Reflect, Uint8Array};
 use std::collections::HashMap;
@@ -12,6 +13,10 @@ use std::pin::pin;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{Bucket, MultipartUpload, UploadedPart};
+
+thread_local! {
+    static PARTS_IN_FLIGHT: Slots = const { Slots::new() };
+}
 
 /// What the object says about itself.
 pub struct ObjectFacts {
@@ -35,18 +40,17 @@ pub enum Archived {
 enum Target {
     /// The key is not known yet.
     Holding,
-    /// One put of a stream with a known length. Its last block is held until [`Archive::finish`], so that R2 can not
-    /// have the object before the caller wants it.
+    /// One put of a stream with a known length.
     Stream {
         writer: web_sys::WritableStreamDefaultWriter,
         put: JsFuture,
-        bytes_to_come: u64,
     },
     /// Parts of at least 5 MiB, for a body without Content-Length.
     Parts {
         upload: Box<MultipartUpload>,
         parts: Vec<UploadedPart>,
         total: u64,
+        slot: Slot,
     },
     /// The put ended before the last byte.
     Ended(Archived),
@@ -83,16 +87,6 @@ impl Archive {
         self.is_holding() && self.held_bytes >= FIRST_BLOCK_BYTES
     }
 
-    /// True when the object is begun and only [`Archive::finish`] will make it exist.
-    pub fn is_open(&self) -> bool {
-        matches!(self.target, Target::Stream { .. } | Target::Parts { .. })
-    }
-
-    /// True when [`Archive::finish`] would write over an object of this key, because R2 takes no condition for that.
-    pub fn is_multipart(&self) -> bool {
-        matches!(self.target, Target::Parts { .. })
-    }
-
     /// The bytes held, as one array.
     pub fn first_block(&self) -> Uint8Array {
         join(&self.held, self.held_bytes)
@@ -106,7 +100,7 @@ impl Archive {
                 Ok(())
             }
             Target::Ended(_) => Ok(()),
-            Target::Stream { .. } => self.write_but_the_last(block).await,
+            Target::Stream { .. } => self.write_stream(block).await,
             Target::Parts { .. } => {
                 self.hold(block);
                 if self.held_bytes >= MULTIPART_PART_BYTES {
@@ -148,11 +142,18 @@ impl Archive {
             self.target = Target::Stream {
                 writer,
                 put: JsFuture::from(put),
-                bytes_to_come: length,
             };
             let first = self.take_held();
-            self.write_but_the_last(&first).await?;
+            self.write_stream(&first).await?;
+        } else if self.exists(&facts.key).await? {
+            self.take_held();
+            self.target = Target::Ended(Archived::Existed);
         } else {
+            let Some(slot) = Slot::take(&PARTS_IN_FLIGHT, MULTIPART_IN_FLIGHT_MAX) else {
+                return Err(format!(
+                    "{MULTIPART_IN_FLIGHT_MAX} large uploads without Content-Length are in flight here already"
+                ));
+            };
             let upload = self
                 .bucket
                 .create_multipart_upload(&facts.key)
@@ -165,25 +166,21 @@ impl Archive {
                 upload: Box::new(upload),
                 parts: Vec::new(),
                 total: 0,
+                slot,
             };
         }
         Ok(())
     }
 
-    async fn write_but_the_last(&mut self, block: &Uint8Array) -> Result<(), String> {
-        if let Target::Stream { bytes_to_come, .. } = &mut self.target {
-            *bytes_to_come = bytes_to_come.saturating_sub(u64::from(block.length()));
-            if *bytes_to_come == 0 {
-                self.hold(block);
-                return Ok(());
-            }
-        }
-        self.write_stream(block).await
+    /// Whether something lies under `key`.
+    pub async fn exists(&self, key: &str) -> Result<bool, String> {
+        let head = self.bucket.head(key).await;
+        Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
     }
 
     /// A put may end before its last byte, because the key exists or because R2 failed; a write would then wait for ever.
     async fn write_stream(&mut self, block: &Uint8Array) -> Result<(), String> {
-        let Target::Stream { writer, put, .. } = &mut self.target else {
+        let Target::Stream { writer, put } = &mut self.target else {
             return Ok(());
         };
         let write = pin!(JsFuture::from(writer.write_with_chunk(block)));
@@ -198,39 +195,55 @@ impl Archive {
     }
 
     async fn upload_part(&mut self) -> Result<(), String> {
-        let body = self.take_held();
+        let (blocks, length) = (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.held_bytes),
+        );
         let Target::Parts {
             upload,
             parts,
             total,
+            slot,
         } = &mut self.target
         else {
             return Ok(());
         };
+        slot.touch();
         let number = u16::try_from(parts.len() + 1).map_err(|_| "too many parts".to_owned())?;
-        let stream = response_body(&body)?;
-        *total += u64::from(body.length());
-        let part = upload.upload_part(number, stream).await;
+        let failed = |e: JsValue| format!("R2 part {number} failed: {}", js::describe(&e));
+        let stream = FixedLengthStream::new(length as f64).map_err(failed)?;
+        let readable: web_sys::ReadableStream = stream.readable().unchecked_into();
+        let writer = stream.writable().get_writer().map_err(failed)?;
+        let uploading = pin!(upload.upload_part(number, readable));
+        let writing = pin!(async {
+            // Each block is let go as soon as it is written, and none is copied.
+            for block in blocks {
+                JsFuture::from(writer.write_with_chunk(&block)).await?;
+            }
+            JsFuture::from(writer.close()).await
+        });
+        // An upload that fails leaves its stream unread, and a write would wait for ever.
+        let part = match select(writing, uploading).await {
+            Either::Left((Ok(_), uploading)) => uploading.await,
+            Either::Left((Err(e), _)) => return Err(failed(e)),
+            Either::Right((part, _)) => part,
+        };
         parts.push(part.map_err(|e| format!("R2 part {number} failed: {e}"))?);
+        *total += length as u64;
         Ok(())
     }
 
     /// Ends the object. When this returns `Stored`, R2 has it.
     pub async fn finish(mut self) -> Result<Archived, String> {
-        if self.held_bytes > 0 {
-            match self.target {
-                Target::Parts { .. } => self.upload_part().await?,
-                Target::Stream { .. } => {
-                    let last = self.take_held();
-                    self.write_stream(&last).await?;
-                }
-                Target::Holding | Target::Ended(_) => {}
-            }
+        if let Target::Parts { .. } = self.target
+            && self.held_bytes > 0
+        {
+            self.upload_part().await?;
         }
         match self.target {
             Target::Holding => Err("the archive was never begun".to_owned()),
             Target::Ended(archived) => Ok(archived),
-            Target::Stream { writer, put, .. } => {
+            Target::Stream { writer, put } => {
                 let close = pin!(JsFuture::from(writer.close()));
                 match select(close, put).await {
                     Either::Left((Ok(_), put)) => archived(put.await),
@@ -244,6 +257,7 @@ impl Archive {
                 upload,
                 parts,
                 total,
+                ..
             } => upload
                 .complete(parts)
                 .await
@@ -261,7 +275,7 @@ impl Archive {
     /// Gives up: nothing stays behind but, at worst, parts that R2 drops after seven days.
     pub async fn abort(self) {
         match self.target {
-            Target::Stream { writer, put, .. } => {
+            Target::Stream { writer, put } => {
                 // Both answer with the error that brought us here.
                 let _ = JsFuture::from(writer.abort()).await;
                 let _ = put.await;
@@ -282,14 +296,6 @@ fn join(blocks: &[Uint8Array], length: usize) -> Uint8Array {
         at += block.length();
     }
     joined
-}
-
-/// A JavaScript array as a stream of known length, which spares the copy through wasm that the SDK's `Bytes` makes.
-fn response_body(body: &Uint8Array) -> Result<web_sys::ReadableStream, String> {
-    web_sys::Response::new_with_opt_js_u8_array(Some(body))
-        .ok()
-        .and_then(|response| response.body())
-        .ok_or_else(|| "the runtime made no body".to_owned())
 }
 
 fn archived(put: Result<JsValue, JsValue>) -> Result<Archived, String> {
@@ -339,12 +345,6 @@ pub async fn put_bytes(bucket: &Bucket, key: &str, body: &Uint8Array) -> Result<
     Ok(())
 }
 
-/// Whether there is an object of this key.
-pub async fn exists(bucket: &Bucket, key: &str) -> Result<bool, String> {
-    let head = bucket.head(key).await;
-    Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
-}
-
 /// Deletes objects of the caller's; at most a thousand a call, R2's limit.
 pub async fn delete_all(bucket: &Bucket, keys: &[String]) {
     for some in keys.chunks(1000) {
@@ -354,8 +354,8 @@ pub async fn delete_all(bucket: &Bucket, keys: &[String]) {
                 .delete_multiple(some.iter().map(String::as_str).collect())
                 .await
         {
-            // The lifecycle rule of the prefix takes what stays behind.
-            worker::console_warn!("spool objects left behind: {e}");
+            // Nobody refers to them: they cost space, and nothing else.
+            worker::console_warn!("{} objects left behind: {e}", some.len());
         }
     }
 }

@@ -7,27 +7,28 @@
 use super::archive::{Archive, Archived, ObjectFacts};
 use super::js::{self, BlockReader};
 use super::objects::ledger::{Count, LookupQuery};
-use super::objects::{Class, call, call_with_bytes, now_millis};
+use super::objects::registry::{JobRow, JobsQuery};
+use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes, now_millis};
 use super::pipeline::{self, Pipeline, Ready};
-use super::{archive, config, jobs};
+use super::{archive, config, jobs, owed};
 use crate::api::bearer_token;
 use crate::batch::reader::Encoding;
+use crate::batch::test_message::is_test_message;
 use crate::ledger::{
     Commit, CommitResult, JobSelection, Lookup, Occurrence, SelectionState,
-    instance_name as ledger_name,
+    instance_name as ledger_name, minute_of,
 };
 use crate::limits::BATCHES_IN_FLIGHT_MAX;
 use crate::logpush::archive_key::{ArchiveKey, UNDATED_DAY};
 use crate::logpush::catalogue::Dataset;
 use crate::logpush::scope::Scope;
-use crate::logpush::test_message::is_test_message;
-use crate::outbox::{Append, AppendAnswer, AppendResult, EntrySource, instance_name};
+use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
 use crate::route::{Keep, Routes};
 use crate::time;
 use futures_util::future::{join_all, join3};
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
@@ -36,8 +37,8 @@ use worker::{Bucket, Env, Request, Response, Result};
 /// Seconds after which Logpush should try again when we can not take a batch now.
 const RETRY_AFTER_SECS: &str = "5";
 
-/// Objects that begin like a batch, looked at to find its own. Logpush would have to cut one batch anew that often.
-const RIVALS_MAX: usize = 8;
+/// No attempt lasts this long: Logpush gives up much earlier, and the runtime ends a request whose sender has gone.
+const ATTEMPT_MAX_MILLIS: u64 = 3_600_000;
 
 /// Where an upload was sent.
 pub struct Target {
@@ -139,76 +140,35 @@ async fn take(
             ),
         });
     }
+    let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(BATCHES_IN_FLIGHT_MAX);
+    // Taken before the first await: uploads that come at the same time count each other.
+    let Some(slot) = pipeline::place(most) else {
+        return Err(later("overloaded")(format!(
+            "{most} batches are in flight here already"
+        )));
+    };
     let received_at_millis = now_millis();
     let routes = jobs::routes(env, &target.scope, &target.dataset)
         .await
         .map_err(unreachable_object)?;
     let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
-    // No await between here and the pipeline, which counts itself: uploads that come together can not all slip in.
-    let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(BATCHES_IN_FLIGHT_MAX);
-    if pipeline::in_flight() >= most {
-        return Err(later("overloaded")(format!(
-            "{most} batches are in flight here already"
-        )));
-    }
     let mut batch = Batch {
         env,
         target,
         routes: &routes,
-        pipeline: Pipeline::new(&routes, bucket.clone()),
+        pipeline: Pipeline::new(Some(slot), &routes, bucket.clone()),
         received_at_millis,
-        bucket: &bucket,
         key: None,
-        rivals: Vec::new(),
+        is_whole: false,
+        is_retry: false,
     };
-    let result = batch.take(request).await;
+    let result = batch.take(request, bucket).await;
     if result.is_err() {
         batch.pipeline.clean_up().await;
     }
     result
-}
-
-/// Where a batch is.
-enum Placed {
-    /// In this object, and not committed yet.
-    Object { key: ArchiveKey, bytes: u64 },
-    /// Committed, in this object.
-    Committed { day: String, object: String },
-}
-
-/// What an object holds, compared with a batch.
-enum Held {
-    Nothing,
-    Same(u64),
-    Other,
-}
-
-async fn holds(
-    bucket: &Bucket,
-    object: &str,
-    batch_id: &str,
-) -> std::result::Result<Held, Refusal> {
-    let found = bucket.get(object).execute().await;
-    let Some(found) = found.map_err(unreachable_object)? else {
-        return Ok(Held::Nothing);
-    };
-    let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
-    if let Some(body) = found.body()
-        && let worker::ResponseBody::Stream(stream) =
-            body.response_body().map_err(unreachable_object)?
-    {
-        JsFuture::from(stream.pipe_to(digest.raw()))
-            .await
-            .map_err(|e| later("archive_failed")(js::describe(&e)))?;
-    }
-    let stored = hex(&digest.digest().await.map_err(unreachable_object)?);
-    Ok(if stored == batch_id {
-        Held::Same(found.size())
-    } else {
-        Held::Other
-    })
 }
 
 /// One batch being taken.
@@ -218,21 +178,25 @@ struct Batch<'r> {
     routes: &'r Routes,
     pipeline: Pipeline<'r>,
     received_at_millis: u64,
-    bucket: &'r Bucket,
     key: Option<ArchiveKey>,
-    /// The objects that have the keys which this batch would have had.
-    rivals: Vec<String>,
+    /// All of the body was there when the object was begun.
+    is_whole: bool,
+    /// An earlier attempt stored the object and died before its commit.
+    is_retry: bool,
 }
 
 impl Batch<'_> {
-    async fn take(&mut self, request: &Request) -> std::result::Result<Value, Refusal> {
+    async fn take(
+        &mut self,
+        request: &Request,
+        bucket: Bucket,
+    ) -> std::result::Result<Value, Refusal> {
         let content_length = request
             .headers()
             .get("Content-Length")
             .ok()
             .flatten()
             .and_then(|length| length.trim().parse().ok());
-        let bucket = self.bucket;
         let mut archive = Archive::new(bucket.clone(), content_length);
         let read = self.read(request, &mut archive, content_length).await;
         let batch_id = match read {
@@ -243,21 +207,35 @@ impl Batch<'_> {
                 return Err(refusal);
             }
         };
+        let archived = archive.finish().await.map_err(later("archive_failed"))?;
         let Some(key) = self.key.take() else {
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
-        let ledger = ledger_name(
-            &self.target.scope.to_string(),
-            &self.target.dataset,
-            &key.day,
-        );
-        let placed = self.place(archive, bucket, &ledger, &batch_id, key).await?;
-        match placed {
-            Placed::Object { key, bytes } => {
-                self.hand_over(bucket, &ledger, batch_id, key, bytes).await
+        let object_bytes = match archived {
+            // A whole one has its id in its key, so it can not have been stored under another.
+            Archived::Stored(size) if self.is_whole => size,
+            Archived::Stored(size) => {
+                let known = self.lookup(&key, batch_id.clone()).await?;
+                match known.object {
+                    None => size,
+                    Some(object) => {
+                        // Its first attempt came with a length and this one without, or the other way round.
+                        if object != key.object {
+                            archive::delete_all(&bucket, std::slice::from_ref(&key.object)).await;
+                        }
+                        return self.duplicate(&batch_id, &key.day, &object).await;
+                    }
+                }
             }
-            Placed::Committed { day, object } => self.duplicate(&batch_id, &day, &object).await,
-        }
+            Archived::Existed => match self.adopt(&bucket, &batch_id, &key).await? {
+                Some(size) => {
+                    self.is_retry = true;
+                    size
+                }
+                None => return self.duplicate(&batch_id, &key.day, &key.object).await,
+            },
+        };
+        self.hand_over(&bucket, batch_id, key, object_bytes).await
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
@@ -294,7 +272,8 @@ impl Batch<'_> {
                     let hash = sha256(&[first, js::bytes(&length)])
                         .await
                         .map_err(internal)?;
-                    self.begin(archive, hash, false).await?;
+                    self.begin(archive, hash, content_length.is_some(), false)
+                        .await?;
                 }
             }
         }
@@ -308,16 +287,18 @@ impl Batch<'_> {
             .await
             .map_err(later("spool_failed"))?;
         if archive.is_holding() {
-            self.begin(archive, batch_id.clone(), true).await?;
+            self.begin(archive, batch_id.clone(), true, true).await?;
         }
         Ok(Some(batch_id))
     }
 
-    /// Makes the key from what was read so far, and begins the object.
+    /// Makes the key from what was read so far, and begins the object. `is_distinct`: batches that begin with the same
+    /// bytes have different hashes, because their length went into it.
     async fn begin(
         &mut self,
         archive: &mut Archive,
         hash: String,
+        is_distinct: bool,
         is_whole: bool,
     ) -> std::result::Result<(), Refusal> {
         let times = self.pipeline.router.times();
@@ -329,16 +310,8 @@ impl Batch<'_> {
             &hash,
             is_gzip,
         );
-        // The key of a large batch is made of its beginning, and there may be batches that begin alike.
-        let first_key = key.clone();
-        while !is_whole
-            && self.rivals.len() < RIVALS_MAX
-            && archive::exists(self.bucket, &key.object)
-                .await
-                .map_err(later("archive_failed"))?
-        {
-            self.rivals.push(key.object);
-            key = first_key.beside(self.rivals.len() + 1);
+        if !is_distinct {
+            key = self.free_key(archive, key).await?;
         }
         let mut metadata = HashMap::from([("dataset".to_owned(), self.target.dataset.clone())]);
         if let Some(first) = times.first {
@@ -363,94 +336,106 @@ impl Batch<'_> {
             metadata,
         };
         self.key = Some(key);
+        self.is_whole = is_whole;
         archive
             .begin(facts, is_whole)
             .await
             .map_err(later("archive_failed"))
     }
 
-    /// What the ledger knows of this batch.
-    async fn lookup(&self, ledger: &str, batch_id: &str) -> std::result::Result<Lookup, Refusal> {
+    /// A sender that cuts a batch anew may send one that begins like a committed one and goes on differently. Should it
+    /// be the same batch after all, the commit will say so, and the second object goes.
+    async fn free_key(
+        &self,
+        archive: &Archive,
+        key: ArchiveKey,
+    ) -> std::result::Result<ArchiveKey, Refusal> {
+        let exists = archive.exists(&key.object).await;
+        if !exists.map_err(later("archive_failed"))? {
+            return Ok(key);
+        }
+        let known = self.lookup(&key, String::new()).await?;
+        Ok(if known.object_is_taken {
+            key.with_suffix(&js::unique_name())
+        } else {
+            key
+        })
+    }
+
+    fn ledger_name(&self, key: &ArchiveKey) -> String {
+        let scope = self.target.scope.to_string();
+        ledger_name(&scope, &self.target.dataset, &key.day)
+    }
+
+    async fn lookup(
+        &self,
+        key: &ArchiveKey,
+        batch_id: String,
+    ) -> std::result::Result<Lookup, Refusal> {
         let query = LookupQuery {
-            batch_id: batch_id.to_owned(),
+            batch_id,
+            object: key.object.clone(),
         };
-        call(self.env, Class::Ledger, ledger, "lookup", &query)
+        let ledger = self.ledger_name(key);
+        call(self.env, Class::Ledger, &ledger, "lookup", &query)
             .await
             .map_err(unreachable_object)
     }
 
-    /// Makes the object exist, unless this batch has one. Nothing is written over and nothing is deleted: what an
-    /// uncommitted object belongs to may be about to commit.
-    async fn place(
-        &self,
-        archive: Archive,
-        bucket: &Bucket,
-        ledger: &str,
-        batch_id: &str,
-        key: ArchiveKey,
-    ) -> std::result::Result<Placed, Refusal> {
-        if archive.is_open() {
-            let is_multipart = archive.is_multipart();
-            let found = self.find(bucket, ledger, batch_id, &key, is_multipart);
-            match found.await {
-                Ok(None) => {}
-                Ok(Some(placed)) => {
-                    archive.abort().await;
-                    return Ok(placed);
-                }
-                Err(refusal) => {
-                    archive.abort().await;
-                    return Err(refusal);
-                }
-            }
-        }
-        match archive.finish().await.map_err(later("archive_failed"))? {
-            Archived::Stored(bytes) => Ok(Placed::Object { key, bytes }),
-            Archived::Existed => self
-                .find(bucket, ledger, batch_id, &key, true)
-                .await?
-                .ok_or_else(|| later("archive_failed")("the archived object went away".to_owned())),
-        }
-    }
-
-    /// Where this batch is already: committed, under whatever key it came then; or in the object of an attempt that died
-    /// before its commit, which is ours when it is proved to hold these bytes. `looks_at_key`: at our own key, too.
-    async fn find(
+    /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
+    /// died before its commit, and the object, which is proved to hold these bytes, is now ours.
+    async fn adopt(
         &self,
         bucket: &Bucket,
-        ledger: &str,
         batch_id: &str,
         key: &ArchiveKey,
-        looks_at_key: bool,
-    ) -> std::result::Result<Option<Placed>, Refusal> {
-        let known = self.lookup(ledger, batch_id).await?;
-        if let Some(object) = known.object {
-            let day = key.day.clone();
-            return Ok(Some(Placed::Committed { day, object }));
+    ) -> std::result::Result<Option<u64>, Refusal> {
+        let known = self.lookup(key, batch_id.to_owned()).await?;
+        if known.is_committed {
+            return Ok(None);
         }
-        let own = looks_at_key.then(|| key.object.clone());
-        for object in self.rivals.iter().cloned().chain(own) {
-            match holds(bucket, &object, batch_id).await? {
-                Held::Same(bytes) => {
-                    let day = key.day.clone();
-                    let key = ArchiveKey { day, object };
-                    return Ok(Some(Placed::Object { key, bytes }));
-                }
-                // Another batch that begins alike was quicker; the next attempt sees that from the beginning.
-                Held::Other if object == key.object => {
-                    let message = format!("{object} holds another batch");
-                    return Err(later("archive_key_taken")(message));
-                }
-                Held::Other | Held::Nothing => {}
-            }
+        let object = bucket
+            .get(&key.object)
+            .execute()
+            .await
+            .map_err(unreachable_object)?;
+        let Some(object) = object else {
+            return Err(later("archive_failed")(
+                "the archived object went away".to_owned(),
+            ));
+        };
+        let (size, uploaded_at) = (object.size(), object.uploaded().as_millis());
+        let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
+        if let Some(body) = object.body()
+            && let worker::ResponseBody::Stream(stream) =
+                body.response_body().map_err(unreachable_object)?
+        {
+            JsFuture::from(stream.pipe_to(digest.raw()))
+                .await
+                .map_err(|e| later("archive_failed")(js::describe(&e)))?;
         }
-        Ok(None)
+        let stored = hex(&digest.digest().await.map_err(unreachable_object)?);
+        if stored == batch_id {
+            return Ok(Some(size));
+        }
+        // Another batch has the same first block and the same length, or none at all. Its attempt may still be under way
+        // and must keep its object; one that died long ago has no use for it.
+        let age = now_millis().saturating_sub(uploaded_at);
+        if !known.object_is_taken && age > ATTEMPT_MAX_MILLIS {
+            bucket
+                .delete(&key.object)
+                .await
+                .map_err(unreachable_object)?;
+        }
+        Err(later("archive_key_taken")(format!(
+            "{} holds another batch",
+            key.object
+        )))
     }
 
     async fn hand_over(
         &mut self,
         bucket: &Bucket,
-        ledger: &str,
         batch_id: String,
         key: ArchiveKey,
         object_bytes: u64,
@@ -492,17 +477,19 @@ impl Batch<'_> {
             quarantine,
             selections,
         };
-        let result: CommitResult = call(self.env, Class::Ledger, ledger, "commit", &commit)
+        let ledger = self.ledger_name(&key);
+        let result: CommitResult = call(self.env, Class::Ledger, &ledger, "commit", &commit)
             .await
             .map_err(unreachable_object)?;
+        let (result, object) = match result {
+            CommitResult::Committed => ("accepted", key.object),
+            CommitResult::Duplicate { object } => ("duplicate", object),
+        };
         Ok(json!({
             "ok": true,
-            "result": match result {
-                CommitResult::Committed => "accepted",
-                CommitResult::Duplicate => "duplicate",
-            },
+            "result": result,
             "batch_id": batch_id,
-            "object": key.object,
+            "object": object,
             "records": meter.records,
             "invalid_lines": meter.invalid_lines,
         }))
@@ -541,7 +528,10 @@ impl Batch<'_> {
             && self.pipeline.fault().is_none()
             && meter.bytes_raw > 0;
         let mut handed_over = Vec::new();
-        let mut owed = Vec::new();
+        let unreadable = self.routes.unreadable.iter();
+        let mut owed: Vec<JobSelection> = unreadable
+            .map(|job_id| self.owe(*job_id, "its filter can not be read: set it anew"))
+            .collect();
         for (index, job) in self.routes.jobs.iter().enumerate() {
             let selection = self.pipeline.router.selections().get(index);
             let (records, bytes) =
@@ -550,10 +540,15 @@ impl Batch<'_> {
                 continue;
             }
             let ready = match job.keep {
-                Keep::Copy => {
-                    let ready = self.pipeline.ready(index).await;
-                    ready.map_err(later("spool_failed"))?
-                }
+                Keep::Copy => match self.pipeline.ready(index).await {
+                    Ok(ready) => ready,
+                    Err(e) => {
+                        for (_, Ready { spooled, .. }) in handed_over {
+                            archive::delete_all(bucket, &spooled).await;
+                        }
+                        return Err(later("spool_failed")(e));
+                    }
+                },
                 Keep::Reference if is_one_clean_gzip => {
                     let source = EntrySource::Archive {
                         key: key.object.clone(),
@@ -567,7 +562,7 @@ impl Batch<'_> {
                 }
                 Keep::Reference => {
                     let reason = "the batch can not be passed on as it came";
-                    owed.push(owe(job.job_id, reason));
+                    owed.push(self.owe(job.job_id, reason));
                     continue;
                 }
             };
@@ -578,6 +573,40 @@ impl Batch<'_> {
             .map(|(job_id, ready)| self.append(bucket, job_id, batch_id, ready));
         let mut selections = join_all(appends).await;
         selections.append(&mut owed);
+        if self.is_retry {
+            let known = selections.iter().map(|selection| selection.job_id);
+            let known: BTreeSet<u64> = known.collect();
+            selections.append(&mut self.held_before(batch_id, &known).await?);
+        }
+        Ok(selections)
+    }
+
+    /// What the attempt that died had stored for jobs that select nothing any more, because they were changed, disabled or
+    /// deleted since. It will be delivered, so the ledger has to know it.
+    async fn held_before(
+        &self,
+        batch_id: &str,
+        known: &BTreeSet<u64>,
+    ) -> std::result::Result<Vec<JobSelection>, Refusal> {
+        let query = JobsQuery {
+            scope: Some(self.target.scope.to_string()),
+            dataset: Some(self.target.dataset.clone()),
+            with_deleted: true,
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = call(self.env, Class::Registry, REGISTRY_NAME, "jobs", &query)
+            .await
+            .map_err(unreachable_object)?;
+        let mut selections = Vec::new();
+        for job_id in rows.into_iter().map(|row| row.job.id) {
+            if !known.contains(&job_id)
+                && let Some(holding) = owed::holding(self.env, job_id, batch_id)
+                    .await
+                    .map_err(unreachable_object)?
+            {
+                selections.push(stored(job_id, holding));
+            }
+        }
         Ok(selections)
     }
 
@@ -606,29 +635,29 @@ impl Batch<'_> {
         .await;
         match answer {
             // After an error nobody knows whether the rows are there, so what they may refer to stays.
-            Err(e) => owe(job_id, &e.to_string()),
-            Ok(AppendAnswer {
-                result: AppendResult::Full,
-                ..
-            }) => {
+            Err(e) => self.owe(job_id, &e.to_string()),
+            Ok(AppendAnswer::Full) => {
                 archive::delete_all(bucket, &ready.spooled).await;
-                owe(job_id, "the outbox is full")
+                self.owe(job_id, "the outbox is full")
             }
-            Ok(AppendAnswer {
-                result,
-                records,
-                bytes,
-            }) => {
-                if result == AppendResult::Duplicate {
-                    archive::delete_all(bucket, &ready.spooled).await;
-                }
-                JobSelection {
-                    job_id,
-                    records,
-                    bytes,
-                    state: SelectionState::Stored,
-                }
+            Ok(AppendAnswer::Duplicate(holding)) => {
+                archive::delete_all(bucket, &ready.spooled).await;
+                stored(job_id, holding)
             }
+            Ok(AppendAnswer::Stored(holding)) => stored(job_id, holding),
+        }
+    }
+
+    fn owe(&self, job_id: u64, reason: &str) -> JobSelection {
+        let state = SelectionState::Owed {
+            reason: reason.to_owned(),
+        };
+        JobSelection {
+            job_id,
+            records: 0,
+            bytes: 0,
+            minute: minute_of(self.received_at_millis),
+            state,
         }
     }
 
@@ -664,15 +693,18 @@ impl Batch<'_> {
     }
 }
 
-fn owe(job_id: u64, reason: &str) -> JobSelection {
-    let state = SelectionState::Owed {
-        reason: reason.to_owned(),
-    };
+fn stored(job_id: u64, holding: Holding) -> JobSelection {
+    let Holding {
+        records,
+        bytes,
+        minute,
+    } = holding;
     JobSelection {
         job_id,
-        records: 0,
-        bytes: 0,
-        state,
+        records,
+        bytes,
+        minute,
+        state: SelectionState::Stored,
     }
 }
 

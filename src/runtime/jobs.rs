@@ -71,7 +71,7 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
     });
     let routes = match known {
         Some(routes) => routes,
-        None => Rc::new(compile(scope, dataset, &jobs, Keep::Reference)?),
+        None => Rc::new(compile(scope, dataset, &jobs, Keep::Reference)),
     };
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHE_MAX {
@@ -88,10 +88,7 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
 }
 
 /// Compiles jobs. `whole` says how the selection of a job that takes every record as it is may be kept.
-///
-/// # Errors
-/// When a stored filter can not be read, which the API refuses to store.
-pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Result<Routes> {
+pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Routes {
     let schema = Dataset::find(scope.kind(), dataset);
     let mut projection = Projection::new();
     let time_fields: Vec<&str> = match schema.as_ref().and_then(|d| d.timestamp_field.as_deref()) {
@@ -102,13 +99,21 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Resul
         .iter()
         .map(|name| projection.slot(name))
         .collect();
-    let mut routes = Vec::new();
+    let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
     for job in jobs {
         let text = job.filter.as_deref().unwrap_or_default();
         let filter = Filter::parse_optional(text, schema.as_ref())
             // A field may leave the catalogue after the job was made.
-            .or_else(|_| Filter::parse_optional(text, None))
-            .map_err(|e| worker::Error::RustError(format!("job {}: {e}", job.id)))?;
+            .or_else(|_| Filter::parse_optional(text, None));
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(e) => {
+                // The API stores no such filter; an older version of this Worker may meet one of a newer version.
+                worker::console_error!("job {}: {e}", job.id);
+                unreadable.push(job.id);
+                continue;
+            }
+        };
         let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
@@ -122,9 +127,10 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Resul
             segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
         });
     }
-    Ok(Routes {
+    Routes {
         projection,
         time_slots,
         jobs: routes,
-    })
+        unreadable,
+    }
 }

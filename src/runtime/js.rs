@@ -62,14 +62,6 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
     fn random_uuid() -> String;
-
-    #[wasm_bindgen(js_namespace = AbortSignal, js_name = timeout)]
-    fn abort_signal_timeout(millis: f64) -> web_sys::AbortSignal;
-}
-
-/// A signal that aborts a fetch after `millis`.
-pub fn timeout_signal(millis: u64) -> web_sys::AbortSignal {
-    abort_signal_timeout(millis as f64)
 }
 
 /// A name that no other attempt has.
@@ -192,10 +184,46 @@ pub mod sql {
         type Cursor;
         #[wasm_bindgen(method, catch, js_name = toArray)]
         fn to_array(this: &Cursor) -> Result<Array, JsValue>;
+
+        type Storage;
+        #[wasm_bindgen(method, getter)]
+        fn sql(this: &Storage) -> SqlStorage;
+        #[wasm_bindgen(method, catch, js_name = transactionSync)]
+        fn transaction_sync(
+            this: &Storage,
+            work: &mut dyn FnMut() -> Result<(), JsValue>,
+        ) -> Result<(), JsValue>;
+    }
+
+    /// An object's database, or why it could not be opened: a constructor has nobody to tell.
+    pub struct Database(Result<Sql, String>);
+
+    impl Database {
+        /// Opens the database of the object that `state` belongs to and brings it up to date.
+        pub fn open(state: &worker::State, migrations: &[&str]) -> Self {
+            let opened = Sql::of(state).and_then(|sql| {
+                sql.migrate(migrations)?;
+                Ok(sql)
+            });
+            Self(opened.map_err(|e| e.to_string()))
+        }
+
+        /// The database.
+        ///
+        /// # Errors
+        /// When it could not be opened.
+        pub fn get(&self) -> worker::Result<&Sql> {
+            self.0
+                .as_ref()
+                .map_err(|e| worker::Error::RustError(format!("the database did not open: {e}")))
+        }
     }
 
     /// A database.
-    pub struct Sql(SqlStorage);
+    pub struct Sql {
+        storage: Storage,
+        sql: SqlStorage,
+    }
 
     /// A value bound to a `?`. Integers go as doubles, exact up to 2^53: millis, bytes and counts stay below.
     pub trait Param {
@@ -235,15 +263,39 @@ pub mod sql {
 
     impl Sql {
         /// The database of the object that `state` belongs to.
-        pub fn of(state: &worker::State) -> worker::Result<Self> {
-            let storage = Reflect::get(state.as_raw().as_ref(), &"storage".into())?;
-            Ok(Self(
-                Reflect::get(&storage, &"sql".into())?.unchecked_into(),
-            ))
+        fn of(state: &worker::State) -> worker::Result<Self> {
+            let storage: Storage =
+                Reflect::get(state.as_raw().as_ref(), &"storage".into())?.unchecked_into();
+            let sql = storage.sql();
+            Ok(Self { storage, sql })
+        }
+
+        /// Runs `work` in one transaction: when it fails, none of what it wrote is there.
+        pub fn atomically<T>(&self, work: impl FnOnce() -> worker::Result<T>) -> worker::Result<T> {
+            let mut work = Some(work);
+            let mut done = None;
+            // The runtime rolls back when the callback throws, so a failure has to pass through it as an exception.
+            let transaction = self.storage.transaction_sync(&mut || {
+                let Some(work) = work.take() else {
+                    return Ok(());
+                };
+                let result = work();
+                let outcome = result.as_ref().map(drop).map_err(|e| e.to_string().into());
+                done = Some(result);
+                outcome
+            });
+            match done {
+                Some(Ok(value)) => transaction.map(|()| value).map_err(Into::into),
+                Some(Err(e)) => Err(e),
+                None => Err(match transaction {
+                    Err(e) => e.into(),
+                    Ok(()) => worker::Error::RustError("the transaction did not run".to_owned()),
+                }),
+            }
         }
 
         /// Runs the migrations that this database has not seen. Their order is their number.
-        pub fn migrate(&self, migrations: &[&str]) -> worker::Result<()> {
+        fn migrate(&self, migrations: &[&str]) -> worker::Result<()> {
             #[derive(serde::Deserialize)]
             struct Version {
                 version: usize,
@@ -256,8 +308,10 @@ pub mod sql {
                 .first::<Version>("SELECT count(*) AS version FROM schema", vec![])?
                 .map_or(0, |row| row.version);
             for (number, migration) in migrations.iter().enumerate().skip(seen) {
-                self.run(migration, vec![])?;
-                self.run("INSERT INTO schema (version) VALUES (?)", params![number])?;
+                self.atomically(|| {
+                    self.run(migration, vec![])?;
+                    self.run("INSERT INTO schema (version) VALUES (?)", params![number])
+                })?;
             }
             Ok(())
         }
@@ -269,7 +323,10 @@ pub mod sql {
 
         /// Runs a query and returns its rows as JavaScript objects.
         pub fn objects(&self, query: &str, params: Vec<JsValue>) -> worker::Result<Array> {
-            Ok(self.0.exec(query, params.into_boxed_slice())?.to_array()?)
+            Ok(self
+                .sql
+                .exec(query, params.into_boxed_slice())?
+                .to_array()?)
         }
 
         /// Runs a query and returns its rows.

@@ -11,6 +11,7 @@ mod objects;
 mod owed;
 mod pipeline;
 mod push;
+mod slots;
 mod stats;
 
 use crate::api::Access;

@@ -6,7 +6,8 @@ use super::js::BlockReader;
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use super::pipeline::Pipeline;
-use crate::outbox::{Append, AppendAnswer, AppendResult, instance_name};
+use crate::ledger::minute_of;
+use crate::outbox::{Append, AppendAnswer, Holding, instance_name};
 use crate::route::Keep;
 use worker::Env;
 
@@ -22,12 +23,12 @@ pub struct Debt {
     pub received_at_millis: u64,
 }
 
-/// Makes the selection and stores it; returns the records and bytes that the outbox holds of the batch. A job that was
-/// deleted meanwhile selects nothing. May be repeated: the outbox knows the batch.
+/// Makes the selection and stores it; returns what the outbox holds of the batch. A job that was deleted meanwhile selects
+/// nothing more. May be repeated: the outbox knows the batch.
 ///
 /// # Errors
 /// Says what failed; the debt stays.
-pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
+pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     let text = |e: worker::Error| e.to_string();
     let query = JobsQuery {
         id: Some(debt.job_id),
@@ -37,15 +38,13 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
         .await
         .map_err(text)?;
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
-        return Ok((0, 0));
+        return held_before(env, debt).await;
     };
-    let routes = jobs::compile(
-        &job.scope,
-        &job.dataset,
-        std::slice::from_ref(&job),
-        Keep::Copy,
-    )
-    .map_err(text)?;
+    let one = std::slice::from_ref(&job);
+    let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy);
+    if !routes.unreadable.is_empty() {
+        return Err("its filter can not be read: set it anew".to_owned());
+    }
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     let object = bucket.get(&debt.object).execute().await.map_err(text)?;
     let body = object
@@ -56,7 +55,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
         worker::ResponseBody::Stream(stream) => stream,
         _ => return Err("the archived object has no stream".to_owned()),
     };
-    let mut pipeline = Pipeline::new(&routes, bucket);
+    let mut pipeline = Pipeline::new(None, &routes, bucket);
     let read = async {
         let failed = |e| super::js::describe(&e);
         let mut reader = BlockReader::new(&stream).map_err(failed)?;
@@ -64,15 +63,12 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
             pipeline.feed(&block).await?;
         }
         pipeline.finish().await?;
-        let (records, bytes) = pipeline
-            .router
-            .selections()
-            .first()
-            .map_or((0, 0), |selection| (selection.records, selection.bytes));
-        Ok::<_, String>((records, bytes, pipeline.ready(0).await?))
+        let selections = pipeline.router.selections();
+        let records = selections.first().map_or(0, |selection| selection.records);
+        Ok::<_, String>((records, pipeline.ready(0).await?))
     }
     .await;
-    let (records, bytes, ready) = match read {
+    let (records, ready) = match read {
         Ok(read) => read,
         Err(e) => {
             pipeline.clean_up().await;
@@ -80,7 +76,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
         }
     };
     if records == 0 {
-        return Ok((0, 0));
+        return held_before(env, debt).await;
     }
     let append = Append {
         job_id: job.id,
@@ -95,15 +91,36 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<(u64, u64), String> {
             .await
             .map_err(text)?;
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
-    match answer.result {
-        AppendResult::Stored => Ok((records, bytes)),
-        AppendResult::Duplicate => {
+    match answer {
+        AppendAnswer::Stored(holding) => Ok(holding),
+        AppendAnswer::Duplicate(holding) => {
             super::archive::delete_all(&bucket, &ready.spooled).await;
-            Ok((answer.records, answer.bytes))
+            Ok(holding)
         }
-        AppendResult::Full => {
+        AppendAnswer::Full => {
             super::archive::delete_all(&bucket, &ready.spooled).await;
             Err("the outbox is full".to_owned())
         }
     }
+}
+
+/// Nothing is selected now, but an append whose answer was lost may have stored what was selected then.
+async fn held_before(env: &Env, debt: &Debt) -> Result<Holding, String> {
+    let nothing = Holding {
+        minute: minute_of(debt.received_at_millis),
+        ..Holding::default()
+    };
+    holding(env, debt.job_id, &debt.batch_id)
+        .await
+        .map(|holding| holding.unwrap_or(nothing))
+        .map_err(|e| e.to_string())
+}
+
+/// What a job's outbox took of a batch.
+///
+/// # Errors
+/// When the outbox can not be asked.
+pub async fn holding(env: &Env, job_id: u64, batch_id: &str) -> worker::Result<Option<Holding>> {
+    let name = instance_name(job_id);
+    call(env, Class::Outbox, &name, "holding", &batch_id).await
 }

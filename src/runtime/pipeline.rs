@@ -3,23 +3,29 @@
 
 use super::archive;
 use super::js;
+use super::slots::{Slot, Slots};
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, READ_BYTES, WINDOW_BYTES};
 use crate::outbox::EntrySource;
 use crate::route::{Payload, Router, Routes, Segment};
 use js_sys::Uint8Array;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use worker::Bucket;
 
 thread_local! {
     /// Input block and inflate window: used without a break between taking and giving back, so all batches share them.
     static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-    static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
+    static IN_FLIGHT: Slots = const { Slots::new() };
 }
 
 /// Batches that this isolate is working on.
 pub fn in_flight() -> usize {
-    IN_FLIGHT.get()
+    IN_FLIGHT.with(Slots::taken)
+}
+
+/// A place for one more batch, unless there are `most` already.
+pub fn place(most: usize) -> Option<Slot> {
+    Slot::take(&IN_FLIGHT, most)
 }
 
 /// Where a job's selection lies, segment by segment.
@@ -41,6 +47,7 @@ pub struct Ready {
 
 /// One batch on its way.
 pub struct Pipeline<'r> {
+    slot: Option<Slot>,
     reader: Reader,
     routes: &'r Routes,
     /// What the router found.
@@ -50,17 +57,11 @@ pub struct Pipeline<'r> {
     placed: Vec<Placed>,
 }
 
-impl Drop for Pipeline<'_> {
-    fn drop(&mut self) {
-        IN_FLIGHT.set(IN_FLIGHT.get().saturating_sub(1));
-    }
-}
-
 impl<'r> Pipeline<'r> {
-    /// A pipeline at the start of a batch.
-    pub fn new(routes: &'r Routes, bucket: Bucket) -> Self {
-        IN_FLIGHT.set(IN_FLIGHT.get() + 1);
+    /// A pipeline at the start of a batch. Without a slot it does not count as in flight.
+    pub fn new(slot: Option<Slot>, routes: &'r Routes, bucket: Bucket) -> Self {
         Self {
+            slot,
             reader: Reader::new(),
             routes,
             router: Router::new(routes, 0),
@@ -88,6 +89,7 @@ impl<'r> Pipeline<'r> {
 
     /// Takes the next block.
     pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
+        self.slot.iter().for_each(Slot::touch);
         let (mut at, end) = (0, block.length());
         while at < end {
             // Shared among all batches in flight, but never less than a window.

@@ -6,11 +6,14 @@ use crate::destination::{self, Outcome};
 use crate::limits::{ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::Job;
+use futures_util::future::{Either, select};
 use js_sys::Uint8Array;
 use serde::Deserialize;
+use std::pin::pin;
+use std::time::Duration;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
-use worker::{Bucket, Env};
+use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 
 /// One entry of the push, as its row says.
 #[derive(Debug, Deserialize)]
@@ -35,9 +38,25 @@ pub async fn send(
     parts: &[Part],
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Outcome {
-    match try_send(env, job, push_id, parts, inline).await {
-        Ok(outcome) => outcome,
-        Err(reason) => later(reason),
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let attempt = pin!(try_send(env, job, push_id, parts, inline, &signal));
+    // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
+    match select(
+        attempt,
+        Delay::from(Duration::from_millis(PUSH_DEADLINE_MILLIS)),
+    )
+    .await
+    {
+        Either::Left((Ok(outcome), _)) => outcome,
+        Either::Left((Err(reason), _)) => later(reason),
+        Either::Right(_) => {
+            controller.abort();
+            later(format!(
+                "no answer within {} s",
+                PUSH_DEADLINE_MILLIS / 1000
+            ))
+        }
     }
 }
 
@@ -55,6 +74,7 @@ async fn try_send(
     push_id: &str,
     parts: &[Part],
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
+    signal: &AbortSignal,
 ) -> Result<Outcome, String> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
@@ -76,7 +96,7 @@ async fn try_send(
         ("body", body),
         // A redirect would carry the records and the credentials to a place that nobody configured.
         ("redirect", "manual".into()),
-        ("signal", js::timeout_signal(PUSH_DEADLINE_MILLIS).into()),
+        ("signal", JsValue::clone(signal)),
     ]);
     let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
     let response: web_sys::Response = match JsFuture::from(sent).await {

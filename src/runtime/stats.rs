@@ -11,6 +11,10 @@ use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
+/// Ledgers asked for one answer. A Worker may make 1,000 calls for one request (Workers limits page); the others go to the
+/// registry and the outboxes.
+const LEDGERS_MAX: usize = 800;
+
 /// Answers with what is asked for by `scope`, `dataset`, `since`, `until` (RFC 3339 or unix).
 pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     let url = request.url()?;
@@ -75,7 +79,16 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             // It may have taken batches for an hour after it last said so.
             && ledger.last_seen + 2 * PRESENCE_MILLIS >= range.since_millis
     });
-    let summaries = try_join_all(concerned.map(async |ledger| {
+    let concerned: Vec<LedgerRow> = concerned.collect();
+    if concerned.len() > LEDGERS_MAX {
+        let message = format!(
+            "{} ledgers (one per scope, dataset and day) took batches in that time, and at most {LEDGERS_MAX} can be asked: \
+            narrow it by `scope`, `dataset`, `since` or `until`",
+            concerned.len()
+        );
+        return super::error(400, "too_much_asked", &message);
+    }
+    let summaries = try_join_all(concerned.into_iter().map(async |ledger| {
         let summary: LedgerSummary =
             call(env, Class::Ledger, &ledger.name, "summary", &minutes).await?;
         Ok::<_, worker::Error>(((ledger.scope, ledger.dataset), summary))

@@ -138,6 +138,42 @@ export class TestWorker extends Client {
     };
   }
 
+  /** Puts an object into the bucket, past the Worker. */
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await (await this.#bucket()).put(key, bytes);
+  }
+
+  /** Takes an object out of the bucket, past the Worker. */
+  async remove(key: string): Promise<void> {
+    await (await this.#bucket()).delete(key);
+  }
+
+  /** Takes every object of these classes out of memory; what is durable stays. */
+  async evict(...classes: string[]): Promise<number> {
+    const worker = this.#harness.getWorker();
+    let evicted = 0;
+    for (const name of classes) {
+      for (const id of await worker.listDurableObjectIds(name)) {
+        await worker.evictDurableObject(name, { id });
+        evicted += 1;
+      }
+    }
+    return evicted;
+  }
+
+  /** Calls an operation of a Durable Object as the Worker would: a line of JSON, then bytes. */
+  async callObject(binding: string, name: string, operation: string, question: object, bytes: Buffer = Buffer.alloc(0)): Promise<any> {
+    const namespace = ((await this.#harness.getWorker().getEnv()) as any)[binding];
+    const answer = await namespace.get(namespace.idFromName(name)).fetch(`https://object/${operation}`, {
+      method: "POST",
+      headers: { "x-instance": name },
+      body: Buffer.concat([Buffer.from(`${JSON.stringify(question)}\n`), bytes]),
+    });
+    const text = await answer.text();
+    if (answer.status !== 200) throw new Error(`${binding}.${operation}: ${answer.status} ${text}`);
+    return JSON.parse(text);
+  }
+
   async #bucket(): Promise<any> {
     return (await this.#harness.getWorker().getEnv()).ARCHIVE;
   }

@@ -312,10 +312,8 @@ describe("batches that begin alike are told apart, as when Logpush cuts a batch 
       const scope = freshScope();
       const job = await createJob(scope);
       const { lines, body } = largeBody(1 * MIB);
-      const more = [goodLines(3), goodLines(3)] as const;
-      // Of the same length, so that nothing but what follows tells the last two apart.
-      const [first, second] = more.map((some) => gzipSync(ndjson(some), { level: 0 })) as [Buffer, Buffer];
-      assert.equal(first.length, second.length);
+      const more = [goodLines(3), goodLines(4)] as const;
+      const [first, second] = more.map((some) => gzipSync(ndjson(some))) as [Buffer, Buffer];
       const batches = [body, Buffer.concat([body, first]), Buffer.concat([body, second])];
       const objects: string[] = [];
       for (const batch of batches) {
@@ -335,6 +333,22 @@ describe("batches that begin alike are told apart, as when Logpush cuts a batch 
       assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
     });
   }
+});
+
+test("a batch that was crafted to have another one's key is not taken, and the other one stays as it is", async () => {
+  const scope = freshScope();
+  const { body } = largeBody(1 * MIB);
+  // Of the same length: nothing but the last bytes tells the two apart.
+  const [first, second] = [goodLines(3), goodLines(3)].map((some) => Buffer.concat([body, gzipSync(ndjson(some), { level: 0 })])) as [Buffer, Buffer];
+  assert.equal(first.length, second.length);
+  const taken = await worker.push(`${scope}/dns_logs`, first);
+  assert.equal(taken.json.result, "accepted");
+  const refused = await worker.push(`${scope}/dns_logs`, second);
+  assert.deepEqual([refused.status, refused.json.error.code], [503, "archive_key_taken"]);
+  assert.ok((await worker.object(taken.json.object)).bytes.equals(first));
+  assert.equal((await worker.push(`${scope}/dns_logs`, first)).json.result, "duplicate");
+  const { batches, archived } = await worker.datasetStats(scope);
+  assert.deepEqual([batches, archived.bytes], [1, first.length]);
 });
 
 describe("overload", () => {

@@ -12,7 +12,8 @@ use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
 };
-use crate::runtime::js::sql::{Sql, params};
+use crate::outbox::Holding;
+use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -51,6 +52,8 @@ const OWED_PER_ALARM: u64 = 8;
 pub struct LookupQuery {
     /// The batch.
     pub batch_id: String,
+    /// The object that it would be archived under.
+    pub object: String,
 }
 
 /// Something to count that is no batch.
@@ -82,19 +85,15 @@ pub struct MinuteRange {
 pub struct Ledger {
     state: State,
     env: Env,
-    sql: std::result::Result<Sql, String>,
+    database: Database,
     known_until_millis: Cell<u64>,
     name: RefCell<Option<String>>,
 }
 
 impl DurableObject for Ledger {
     fn new(state: State, env: Env) -> Self {
-        let opened = Sql::of(&state).and_then(|sql| {
-            sql.migrate(MIGRATIONS)?;
-            Ok(sql)
-        });
         Self {
-            sql: opened.map_err(|e| e.to_string()),
+            database: Database::open(&state, MIGRATIONS),
             state,
             env,
             known_until_millis: Cell::new(0),
@@ -152,9 +151,7 @@ struct OwedRow {
 
 impl Ledger {
     fn sql(&self) -> Result<&Sql> {
-        self.sql
-            .as_ref()
-            .map_err(|e| worker::Error::RustError(e.clone()))
+        self.database.get()
     }
 
     /// `/stats` finds ledgers through the registry, so the registry has to know this one before it counts anything.
@@ -184,32 +181,30 @@ impl Ledger {
     async fn commit(&self, commit: Commit) -> Result<CommitResult> {
         self.make_known(&commit.scope, &commit.dataset, &commit.day)
             .await?;
-        // No await between here and the end of `write`: reads and writes are one transaction.
-        let result = self.write(&commit)?;
-        if commit
-            .selections
-            .iter()
-            .any(|selection| selection.state != SelectionState::Stored)
-        {
+        let owes = |selection: &JobSelection| selection.state != SelectionState::Stored;
+        // Before the row, because a row without an alarm would be owed for ever. An alarm that is set already comes soon
+        // enough; setting it anew with every commit would put it off for ever.
+        if commit.selections.iter().any(owes) && self.state.storage().get_alarm().await?.is_none() {
             self.state
                 .storage()
                 .set_alarm(owed_retry_millis(0) as i64)
                 .await?;
         }
-        Ok(result)
+        self.sql()?.atomically(|| self.write(&commit))
     }
 
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
         let sql = self.sql()?;
         let minute = minute_of(commit.received_at_millis);
-        let is_new = sql
-            .objects(
-                "SELECT 1 FROM batches WHERE id = ?",
-                params![&commit.batch_id],
-            )?
-            .length()
-            == 0;
-        if is_new {
+        #[derive(Deserialize)]
+        struct Known {
+            object: String,
+        }
+        let known: Option<Known> = sql.first(
+            "SELECT object FROM batches WHERE id = ?",
+            params![&commit.batch_id],
+        )?;
+        if known.is_none() {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
                 "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
@@ -257,21 +252,21 @@ impl Ledger {
         }
         // Also for a duplicate: its attempt may have known a job that the first one did not.
         for selection in &commit.selections {
-            self.write_selection(&commit.batch_id, minute, selection)?;
+            self.write_selection(&commit.batch_id, selection)?;
         }
-        Ok(if is_new {
-            CommitResult::Committed
-        } else {
-            CommitResult::Duplicate
+        Ok(match known {
+            None => CommitResult::Committed,
+            Some(Known { object }) => CommitResult::Duplicate { object },
         })
     }
 
-    fn write_selection(&self, batch: &str, minute: u64, selection: &JobSelection) -> Result<()> {
+    fn write_selection(&self, batch: &str, selection: &JobSelection) -> Result<()> {
         let sql = self.sql()?;
         let JobSelection {
             job_id,
             records,
             bytes,
+            minute,
             state,
         } = selection;
         let owed = match state {
@@ -287,20 +282,30 @@ impl Ledger {
         }
         sql.run(
             "INSERT INTO selections (batch, job, minute, records, bytes, owed, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![batch, *job_id, minute, *records, *bytes, owed, now_millis()],
+            params![batch, *job_id, *minute, *records, *bytes, owed, now_millis()],
         )?;
-        sql.run(
+        let holding = Holding {
+            records: *records,
+            bytes: *bytes,
+            minute: *minute,
+        };
+        self.add_selected(*job_id, holding, u64::from(owed.is_some()))
+    }
+
+    fn add_selected(&self, job: u64, holding: Holding, owed: u64) -> Result<()> {
+        let batches = u64::from(holding.records > 0);
+        self.sql()?.run(
             "INSERT INTO job_minutes (minute, job, batches, records, bytes, owed_batches) VALUES (?, ?, ?, ?, ?, ?)
                 ON CONFLICT (minute, job) DO UPDATE SET batches = batches + excluded.batches,
                 records = records + excluded.records, bytes = bytes + excluded.bytes,
                 owed_batches = owed_batches + excluded.owed_batches",
             params![
-                minute,
-                *job_id,
-                u64::from(*records > 0),
-                *records,
-                *bytes,
-                u64::from(owed.is_some())
+                holding.minute,
+                job,
+                batches,
+                holding.records,
+                holding.bytes,
+                owed
             ],
         )
     }
@@ -328,14 +333,20 @@ impl Ledger {
     fn lookup(&self, query: &LookupQuery) -> Result<Lookup> {
         #[derive(Deserialize)]
         struct Row {
+            id: String,
             object: String,
         }
-        let row: Option<Row> = self.sql()?.first(
-            "SELECT object FROM batches WHERE id = ?",
-            params![&query.batch_id],
+        let rows: Vec<Row> = self.sql()?.rows(
+            "SELECT id, object FROM batches WHERE id = ? OR object = ?",
+            params![&query.batch_id, &query.object],
         )?;
+        let own = rows.iter().find(|row| row.id == query.batch_id);
         Ok(Lookup {
-            object: row.map(|row| row.object),
+            is_committed: own.is_some(),
+            object: own.map(|row| row.object.clone()),
+            object_is_taken: rows
+                .iter()
+                .any(|row| row.id != query.batch_id && row.object == query.object),
         })
     }
 
@@ -402,7 +413,7 @@ impl Ledger {
                 received_at_millis: row.received_at,
             };
             match owed::settle(&self.env, &debt).await {
-                Ok((records, bytes)) => self.settled(&row, records, bytes)?,
+                Ok(holding) => self.settled(&row, holding)?,
                 Err(reason) => {
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
@@ -429,16 +440,23 @@ impl Ledger {
         }
     }
 
-    fn settled(&self, row: &OwedRow, records: u64, bytes: u64) -> Result<()> {
+    fn settled(&self, row: &OwedRow, holding: Holding) -> Result<()> {
         let sql = self.sql()?;
-        sql.run(
-            "UPDATE selections SET owed = NULL, records = ?, bytes = ? WHERE batch = ? AND job = ?",
-            params![records, bytes, &row.batch, row.job],
-        )?;
-        sql.run(
-            "UPDATE job_minutes SET owed_batches = owed_batches - 1, batches = batches + ?, records = records + ?,
-                bytes = bytes + ? WHERE minute = ? AND job = ?",
-            params![u64::from(records > 0), records, bytes, row.minute, row.job],
-        )
+        let Holding {
+            records,
+            bytes,
+            minute,
+        } = holding;
+        sql.atomically(|| {
+            sql.run(
+                "UPDATE selections SET owed = NULL, minute = ?, records = ?, bytes = ? WHERE batch = ? AND job = ?",
+                params![minute, records, bytes, &row.batch, row.job],
+            )?;
+            sql.run(
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1 WHERE minute = ? AND job = ?",
+                params![row.minute, row.job],
+            )?;
+            self.add_selected(row.job, holding, 0)
+        })
     }
 }

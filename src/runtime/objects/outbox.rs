@@ -12,10 +12,10 @@ use crate::destination::Outcome;
 use crate::ledger::minute_of;
 use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
 use crate::outbox::{
-    Append, AppendAnswer, AppendResult, CurrentPush, Effect, EntryFacts, EntrySource, Event,
-    JobState, PushLimits, Queue, Summary, Waiting, gather, step,
+    Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Holding, JobState,
+    PushLimits, Queue, Summary, Waiting, gather, step,
 };
-use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
 use crate::runtime::{archive, config, push};
 use js_sys::Uint8Array;
@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE pushes (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
     CREATE TABLE batches (id TEXT PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
-        appended_at INTEGER NOT NULL) WITHOUT ROWID;
+        minute INTEGER NOT NULL, appended_at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX batches_by_age ON batches (appended_at);
     CREATE TABLE minutes (minute INTEGER PRIMARY KEY, stored_batches INTEGER NOT NULL DEFAULT 0,
         stored_records INTEGER NOT NULL DEFAULT 0, stored_bytes INTEGER NOT NULL DEFAULT 0,
@@ -43,6 +43,13 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE health (one INTEGER PRIMARY KEY CHECK (one = 1), job INTEGER, delivered_pushes INTEGER NOT NULL DEFAULT 0,
         last_success INTEGER, last_error INTEGER, error_message TEXT);
     INSERT INTO health (one) VALUES (1);
+    -- What `entries` adds up to, so that an append to a long queue does not read all of it.
+    CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, inline_bytes INTEGER NOT NULL);
+    INSERT INTO held (one, records, inline_bytes) VALUES (1, 0, 0);
+    CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN UPDATE held SET records = records + NEW.records,
+        inline_bytes = inline_bytes + coalesce(length(NEW.payload), 0); END;
+    CREATE TRIGGER entry_leaves AFTER DELETE ON entries BEGIN UPDATE held SET records = records - OLD.records,
+        inline_bytes = inline_bytes - coalesce(length(OLD.payload), 0); END;
 "];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
@@ -59,25 +66,21 @@ const REARM_MILLIS: u64 = PUSH_DEADLINE_MILLIS + 15_000;
 pub struct Outbox {
     state: State,
     env: Env,
-    sql: std::result::Result<Sql, String>,
+    database: Database,
     /// The alarm is at work and will see what is appended meanwhile.
     is_working: Cell<bool>,
-    /// The job has to be read again: at first, and after every wake-up, which may come while the alarm is at work.
-    is_job_stale: Cell<bool>,
+    /// The job is no longer what the alarm read when it began.
+    job_changed: Cell<bool>,
 }
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
-        let opened = Sql::of(&state).and_then(|sql| {
-            sql.migrate(MIGRATIONS)?;
-            Ok(sql)
-        });
         Self {
-            sql: opened.map_err(|e| e.to_string()),
+            database: Database::open(&state, MIGRATIONS),
             state,
             env,
             is_working: Cell::new(false),
-            is_job_stale: Cell::new(true),
+            job_changed: Cell::new(false),
         }
     }
 
@@ -85,6 +88,10 @@ impl DurableObject for Outbox {
         match request.path().as_str() {
             "/append" => match question(&mut request).await {
                 Ok((append, inline)) => answer(self.append(&append, &inline).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/holding" => match question::<String>(&mut request).await {
+                Ok((batch_id, _)) => answer(self.holding(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/wake" => answer(self.wake_now().await),
@@ -112,29 +119,17 @@ impl DurableObject for Outbox {
     }
 }
 
-/// What the engine has to know of the job.
-fn facts(row: Option<&JobRow>) -> (JobState, PushLimits) {
-    let Some(JobRow { job, deleted_at }) = row else {
-        return (JobState::Deleted, PushLimits::new(None, None, None));
-    };
-    let state = match (deleted_at, job.enabled) {
-        (Some(_), _) => JobState::Deleted,
-        (None, true) => JobState::Enabled,
-        (None, false) => JobState::Disabled,
-    };
-    let limits = PushLimits::new(
-        job.max_upload_bytes,
-        job.max_upload_records,
-        job.max_upload_interval_seconds,
-    );
-    (state, limits)
-}
-
 #[derive(Deserialize)]
 struct StoredPush {
     id: String,
     attempts: u32,
     next_at: u64,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    records: u64,
+    inline_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -155,9 +150,7 @@ struct EntryRow {
 
 impl Outbox {
     fn sql(&self) -> Result<&Sql> {
-        self.sql
-            .as_ref()
-            .map_err(|e| worker::Error::RustError(e.clone()))
+        self.database.get()
     }
 
     async fn arm(&self, at_millis: u64) -> Result<()> {
@@ -166,9 +159,9 @@ impl Outbox {
     }
 
     async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
-        // No await between here and the end of `store`: reads and writes are one transaction.
-        let stored = self.store(append, inline)?;
-        if stored.result == AppendResult::Stored && !self.is_working.get() {
+        let stored = self.sql()?.atomically(|| self.store(append, inline))?;
+        // Also for a duplicate: the first attempt may have died before it set the alarm.
+        if stored != AppendAnswer::Full && !self.is_working.get() {
             let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
             let at = match step(&queue, Event::Wake, now_millis()) {
                 Effect::SleepUntil(at) => at,
@@ -187,29 +180,12 @@ impl Outbox {
             .fold((0, 0), |(records, bytes), (segment, _)| {
                 (records + segment.records, bytes + segment.bytes)
             });
-        #[derive(Deserialize)]
-        struct Known {
-            records: u64,
-            bytes: u64,
-        }
-        let known: Option<Known> = sql.first(
-            "SELECT records, bytes FROM batches WHERE id = ?",
-            params![&append.batch_id],
-        )?;
-        if let Some(Known { records, bytes }) = known {
-            return Ok(AppendAnswer {
-                result: AppendResult::Duplicate,
-                records,
-                bytes,
-            });
+        if let Some(holding) = self.holding(&append.batch_id)? {
+            return Ok(AppendAnswer::Duplicate(holding));
         }
         let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
-        if self.waiting_totals()?.bytes + bytes > most {
-            return Ok(AppendAnswer {
-                result: AppendResult::Full,
-                records: 0,
-                bytes: 0,
-            });
+        if self.held()?.inline_bytes + u64::from(inline.length()) > most {
+            return Ok(AppendAnswer::Full);
         }
         let now = now_millis();
         let minute = minute_of(append.received_at_millis);
@@ -246,8 +222,8 @@ impl Outbox {
             )?;
         }
         sql.run(
-            "INSERT INTO batches (id, records, bytes, appended_at) VALUES (?, ?, ?, ?)",
-            params![&append.batch_id, records, bytes, now],
+            "INSERT INTO batches (id, records, bytes, minute, appended_at) VALUES (?, ?, ?, ?, ?)",
+            params![&append.batch_id, records, bytes, minute, now],
         )?;
         sql.run(
             "INSERT INTO minutes (minute, stored_batches, stored_records, stored_bytes) VALUES (?, 1, ?, ?)
@@ -257,18 +233,26 @@ impl Outbox {
             params![minute, records, bytes],
         )?;
         sql.run("UPDATE health SET job = ?", params![append.job_id])?;
-        Ok(AppendAnswer {
-            result: AppendResult::Stored,
+        Ok(AppendAnswer::Stored(Holding {
             records,
             bytes,
-        })
+            minute,
+        }))
+    }
+
+    /// What this outbox took of a batch, if it did within [`REMEMBER_BATCH_MILLIS`].
+    fn holding(&self, batch_id: &str) -> Result<Option<Holding>> {
+        self.sql()?.first(
+            "SELECT records, bytes, minute FROM batches WHERE id = ?",
+            params![batch_id],
+        )
     }
 
     /// The job changed: look at it now.
     async fn wake_now(&self) -> Result<()> {
-        self.is_job_stale.set(true);
         self.sql()?
             .run("UPDATE pushes SET next_at = 0", params![])?;
+        self.job_changed.set(true);
         if self.is_working.get() {
             return Ok(());
         }
@@ -282,16 +266,13 @@ impl Outbox {
         )
     }
 
-    fn waiting_totals(&self) -> Result<Totals> {
-        let totals = self.sql()?.first(
-            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
-                min(received_at) AS oldest FROM entries",
-            params![],
-        )?;
-        Ok(totals.unwrap_or(Totals {
+    fn held(&self) -> Result<Held> {
+        let held = self
+            .sql()?
+            .first("SELECT records, inline_bytes FROM held", params![])?;
+        Ok(held.unwrap_or(Held {
             records: 0,
-            bytes: 0,
-            oldest: None,
+            inline_bytes: 0,
         }))
     }
 
@@ -323,23 +304,34 @@ impl Outbox {
             "DELETE FROM batches WHERE appended_at < ?",
             params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
         )?;
-        if self.waiting_totals()?.records == 0 {
+        if self.held()?.records == 0 {
             return Ok(None);
         }
         self.arm(started + REARM_MILLIS).await?;
-        self.is_job_stale.set(true);
-        let mut row = None;
-        let mut job = JobState::Deleted;
-        let mut limits = PushLimits::new(None, None, None);
+        let mut row = self.job().await?;
         loop {
-            while self.is_job_stale.replace(false) {
-                row = self.job().await?;
-                (job, limits) = facts(row.as_ref());
-            }
-            // No await between here and going to sleep: a wake-up can not be missed.
             if now_millis() > started + ALARM_MILLIS {
                 return Ok(Some(now_millis()));
             }
+            // Again for what came while it was read: no await follows before this goes to sleep.
+            while self.job_changed.replace(false) {
+                row = self.job().await?;
+            }
+            let job = match &row {
+                Some(row) if row.deleted_at.is_some() => JobState::Deleted,
+                Some(row) if row.job.enabled => JobState::Enabled,
+                _ => JobState::Disabled,
+            };
+            let limits = row
+                .as_ref()
+                .map_or(PushLimits::new(None, None, None), |row| {
+                    let job = &row.job;
+                    PushLimits::new(
+                        job.max_upload_bytes,
+                        job.max_upload_records,
+                        job.max_upload_interval_seconds,
+                    )
+                });
             match step(&self.queue(job, limits)?, Event::Wake, now_millis()) {
                 Effect::Sleep => return Ok(None),
                 Effect::SleepUntil(at) => return Ok(Some(at)),
@@ -357,18 +349,7 @@ impl Outbox {
                     match step(&self.queue(job, limits)?, event, now_millis()) {
                         Effect::Delivered => self.delivered().await?,
                         Effect::RetryAt { at_millis, reason } => {
-                            // The job that failed may not be the job any more.
-                            let wait_until = if self.is_job_stale.get() {
-                                0
-                            } else {
-                                at_millis
-                            };
-                            self.sql()?
-                                .run("UPDATE pushes SET next_at = ?", params![wait_until])?;
-                            self.sql()?.run(
-                                "UPDATE health SET last_error = ?, error_message = ?",
-                                params![now_millis(), &reason],
-                            )?;
+                            self.retry_at(at_millis, &reason)?;
                         }
                         _ => {}
                     }
@@ -384,8 +365,11 @@ impl Outbox {
             job: Option<u64>,
         }
         let own: Option<Own> = self.sql()?.first("SELECT job FROM health", params![])?;
+        let Some(id) = own.and_then(|own| own.job) else {
+            return Ok(None);
+        };
         let query = JobsQuery {
-            id: own.and_then(|own| own.job),
+            id: Some(id),
             with_deleted: true,
             ..JobsQuery::default()
         };
@@ -421,18 +405,20 @@ impl Outbox {
             .take(16)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        sql.run(
-            "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
-            params![
-                &id,
-                taken.iter().map(|row| row.records).sum::<u64>(),
-                taken.iter().map(|row| row.bytes).sum::<u64>()
-            ],
-        )?;
-        sql.run(
-            "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
-            params![&id, first.seq, last.seq],
-        )
+        sql.atomically(|| {
+            sql.run(
+                "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
+                params![
+                    &id,
+                    taken.iter().map(|row| row.records).sum::<u64>(),
+                    taken.iter().map(|row| row.bytes).sum::<u64>()
+                ],
+            )?;
+            sql.run(
+                "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
+                params![&id, first.seq, last.seq],
+            )
+        })
     }
 
     async fn send(&self, row: &JobRow) -> Result<Outcome> {
@@ -459,29 +445,46 @@ impl Outbox {
         Ok(push::send(&self.env, &row.job, &current.id, &parts, inline).await)
     }
 
+    fn retry_at(&self, at_millis: u64, reason: &str) -> Result<()> {
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            sql.run("UPDATE pushes SET next_at = ?", params![at_millis])?;
+            sql.run(
+                "UPDATE health SET last_error = ?, error_message = ?",
+                params![now_millis(), reason],
+            )
+        })
+    }
+
     async fn delivered(&self) -> Result<()> {
         let sql = self.sql()?;
         let Some(current) = self.current_push()? else {
             return Ok(());
         };
-        self.count_out("delivered", "WHERE push IS NOT NULL")?;
-        let objects = self.spool_objects("WHERE push IS NOT NULL")?;
-        sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
-        sql.run("DELETE FROM pushes", params![])?;
-        sql.run(
-            "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                error_message = NULL",
-            params![now_millis()],
-        )?;
+        let objects = sql.atomically(|| {
+            self.count_out("delivered", "WHERE push IS NOT NULL")?;
+            let objects = self.spool_objects("WHERE push IS NOT NULL")?;
+            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
+            sql.run("DELETE FROM pushes", params![])?;
+            sql.run(
+                "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
+                    error_message = NULL",
+                params![now_millis()],
+            )?;
+            Ok(objects)
+        })?;
         self.delete_unreferenced(objects).await
     }
 
     async fn discard(&self) -> Result<()> {
         let sql = self.sql()?;
-        self.count_out("discarded", "")?;
-        let objects = self.spool_objects("")?;
-        sql.run("DELETE FROM entries", params![])?;
-        sql.run("DELETE FROM pushes", params![])?;
+        let objects = sql.atomically(|| {
+            self.count_out("discarded", "")?;
+            let objects = self.spool_objects("")?;
+            sql.run("DELETE FROM entries", params![])?;
+            sql.run("DELETE FROM pushes", params![])?;
+            Ok(objects)
+        })?;
         self.delete_unreferenced(objects).await
     }
 

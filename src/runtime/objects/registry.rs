@@ -5,7 +5,7 @@
 
 use super::{answer, now_millis, question};
 use crate::logpush::job::Job;
-use crate::runtime::js::sql::{Sql, params};
+use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
@@ -69,25 +69,13 @@ pub struct LedgerRow {
 /// See the module.
 #[durable_object(fetch)]
 pub struct Registry {
-    sql: Option<Sql>,
-    failure: String,
+    database: Database,
 }
 
 impl DurableObject for Registry {
     fn new(state: State, _env: Env) -> Self {
-        let opened = Sql::of(&state).and_then(|sql| {
-            sql.migrate(MIGRATIONS)?;
-            Ok(sql)
-        });
-        match opened {
-            Ok(sql) => Self {
-                sql: Some(sql),
-                failure: String::new(),
-            },
-            Err(e) => Self {
-                sql: None,
-                failure: e.to_string(),
-            },
+        Self {
+            database: Database::open(&state, MIGRATIONS),
         }
     }
 
@@ -98,7 +86,11 @@ impl DurableObject for Registry {
                 Err(e) => answer::<()>(Err(e)),
             },
             "/create" => match question(&mut request).await {
-                Ok((job, _)) => answer(self.create(job)),
+                Ok((job, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.create(job))),
+                ),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/update" => match question(&mut request).await {
@@ -127,9 +119,7 @@ struct StoredJob {
 
 impl Registry {
     fn sql(&self) -> Result<&Sql> {
-        self.sql
-            .as_ref()
-            .ok_or_else(|| worker::Error::RustError(self.failure.clone()))
+        self.database.get()
     }
 
     fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>> {
