@@ -19,9 +19,12 @@ impl Number {
             return Some(Self::Integer(integer));
         }
         let text = std::str::from_utf8(text).ok()?;
-        // What `f64` reads beyond JSON: inf, nan, a sign or a dot at the ends.
-        if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-            || !text.ends_with(|c: char| c.is_ascii_digit())
+        // What `f64` reads beyond JSON: inf, nan, a plus sign, a dot without a digit before or after it.
+        let is_digit = |c: char| c.is_ascii_digit();
+        if !text.strip_prefix('-').unwrap_or(text).starts_with(is_digit)
+            || !text.ends_with(is_digit)
+            || text.contains(".e")
+            || text.contains(".E")
         {
             return None;
         }
@@ -118,7 +121,8 @@ mod tests {
     #[test]
     fn what_is_no_number_is_none() {
         for text in [
-            "", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1",
+            "", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1", "-.5", "1.e5",
+            "1.E5", "1_000", "--1", "-inf",
         ] {
             assert_eq!(Number::parse(text.as_bytes()), None, "{text}");
         }
