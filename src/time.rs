@@ -13,32 +13,33 @@ pub type UnixNanos = i128;
 const NANOS_RANGE: std::ops::RangeInclusive<UnixNanos> =
     -62_135_596_800_000_000_000..=253_402_207_200_999_999_999;
 
-/// Go's zero time, which Logpush writes where there is no time.
+/// Go's zero time, which Logpush writes where there is no time, as it writes 0.
 const GO_ZERO: UnixNanos = -62_135_596_800_000_000_000;
 
-/// An instant, if it is one: neither 0 nor Go's zero time, which both mean that there is none.
-fn some_time(nanos: UnixNanos) -> Option<UnixNanos> {
-    (nanos != 0 && nanos != GO_ZERO && NANOS_RANGE.contains(&nanos)).then_some(nanos)
+/// Whether an instant says when something was.
+fn is_set(nanos: &UnixNanos) -> bool {
+    *nanos != 0 && *nanos != GO_ZERO
 }
 
-/// Reads a decimal integer: below 10^11 it is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds.
-#[must_use]
-pub fn parse_integer(n: i128) -> Option<UnixNanos> {
+/// A decimal integer: below 10^11 it is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds.
+fn from_integer(n: i128) -> Option<UnixNanos> {
     let nanos_per_unit: i128 = match n.unsigned_abs() {
         0..100_000_000_000 => 1_000_000_000,
         100_000_000_000..100_000_000_000_000 => 1_000_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
-    some_time(n.checked_mul(nanos_per_unit)?)
+    n.checked_mul(nanos_per_unit)
+        .filter(|nanos| NANOS_RANGE.contains(nanos))
 }
 
-/// Reads the text of a JSON number. A decimal fraction is taken exactly, and only of seconds; an exponent is no time.
+/// Reads the text of a JSON number, 0 as the epoch. A decimal fraction is taken exactly, and only of seconds; an exponent
+/// is no time.
 #[must_use]
-pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
+pub fn instant_from_number(text: &[u8]) -> Option<UnixNanos> {
     let text = std::str::from_utf8(text).ok()?;
     let Some((whole, fraction)) = text.split_once('.') else {
-        return parse_integer(text.parse().ok()?);
+        return from_integer(text.parse().ok()?);
     };
     let seconds: i128 = whole.parse().ok()?;
     if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -57,20 +58,33 @@ pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
         nanos = nanos * 10 + digit;
     }
     let sign = if whole.starts_with('-') { -1 } else { 1 };
-    some_time(seconds * 1_000_000_000 + sign * nanos)
+    Some(seconds * 1_000_000_000 + sign * nanos).filter(|nanos| NANOS_RANGE.contains(nanos))
 }
 
-/// Reads RFC 3339 with any offset, or a decimal integer.
+/// Reads RFC 3339 with any offset, or a decimal integer, 0 as the epoch.
 #[must_use]
-pub fn parse_str(text: &str) -> Option<UnixNanos> {
+pub fn instant_from_str(text: &str) -> Option<UnixNanos> {
     if let Ok(n) = text.parse() {
-        return parse_integer(n);
+        return from_integer(n);
     }
     // jiff reads more than RFC 3339: dates without a time, or with a time zone in brackets.
     if text.len() < "2006-01-02T15:04:05Z".len() || text.ends_with(']') {
         return None;
     }
-    some_time(text.parse::<Timestamp>().ok()?.as_nanosecond())
+    let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
+    Some(nanos).filter(|nanos| NANOS_RANGE.contains(nanos))
+}
+
+/// [`instant_from_number`], or `None` for what Logpush writes where there is no time.
+#[must_use]
+pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
+    instant_from_number(text).filter(is_set)
+}
+
+/// [`instant_from_str`], or `None` for what Logpush writes where there is no time.
+#[must_use]
+pub fn parse_str(text: &str) -> Option<UnixNanos> {
+    instant_from_str(text).filter(is_set)
 }
 
 /// Reads raw JSON text: a number, or a string without escapes.
