@@ -55,6 +55,7 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
         max_shrink_iters: 1_000,
+        max_shrink_time: 2_000,
         ..ProptestConfig::with_cases(cases)
     }
 }

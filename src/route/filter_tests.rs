@@ -447,6 +447,7 @@ fn an_array_contains_an_element_not_a_part_of_one() {
         (r#"["a,bot"]"#, false),
         (r#"["\",\"bot"]"#, false),
         (r#"[["bot"]]"#, false),
+        (r#"[["a","bot","c"],{"a":["x","bot","y"]}]"#, false),
         (r#"[{"bot":"bot"}]"#, false),
         (r#""bot""#, false),
         (r#"{"0":"bot"}"#, false),
@@ -463,7 +464,7 @@ fn an_array_contains_an_element_not_a_part_of_one() {
             ("[7.0]", true),
             ("[]", false),
             ("[77,17]", false),
-            ("[[7]]", false),
+            ("[[7]]", false), ("[[1,7,2]]", false),
             ("7", false),
             (r#"["seven",null,true]"#, false),
         ];

@@ -248,7 +248,7 @@ fn list(element: impl Strategy<Value = String>) -> impl Strategy<Value = String>
     let other = select(
         &[
             "null",
-            "[\"a\"]",
+            "[1,\"a\",7,2]",
             "{\"a\":[1]}",
             "true",
             "7",
