@@ -130,6 +130,8 @@ pub fn rfc3339_millis(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::Offset;
+    use proptest::prelude::*;
 
     const AT: UnixNanos = 1_657_233_726_004_000_000;
 
@@ -198,5 +200,77 @@ mod tests {
         assert_eq!(rfc3339(AT), "2022-07-07T22:42:06.004Z");
         assert_eq!(rfc3339_millis(1_657_233_726_000), "2022-07-07T22:42:06Z");
         assert_eq!(day_utc(i128::MAX), "99991230");
+    }
+
+    #[test]
+    fn no_time_is_an_instant_when_somebody_asks_for_it() {
+        assert_eq!(instant_from_number(b"0"), Some(0));
+        assert_eq!(instant_from_number(b"-0.0"), Some(0));
+        assert_eq!(instant_from_str("0"), Some(0));
+        assert_eq!(instant_from_str("0001-01-01T00:00:00Z"), Some(GO_ZERO));
+        assert_eq!(instant_from_str("0000-12-31T23:59:59Z"), None);
+        assert_eq!(instant_from_str(""), None);
+    }
+
+    /// Any instant that there is, and as often one of this century.
+    fn instants() -> impl Strategy<Value = UnixNanos> {
+        prop_oneof![
+            NANOS_RANGE,
+            946_684_800_000_000_000..4_102_444_800_000_000_000_i128
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn rfc_3339_is_read_and_written_as_jiff_does(nanos in instants(), minutes in -1_439_i32..1_440) {
+            let instant = Timestamp::from_nanosecond(nanos).unwrap();
+            prop_assert_eq!(&rfc3339(nanos), &instant.to_string());
+            prop_assert_eq!(instant_from_str(&rfc3339(nanos)), Some(nanos));
+            prop_assert_eq!(instant_from_str(&format!("{instant:.9}")), Some(nanos));
+            let offset = Offset::from_seconds(minutes * 60).unwrap();
+            let elsewhere = instant.display_with_offset(offset).to_string();
+            // A local year below 1 has another form.
+            prop_assume!(elsewhere.starts_with(|c: char| c.is_ascii_digit()));
+            prop_assert_eq!(instant_from_str(&elsewhere), Some(nanos));
+        }
+
+        #[test]
+        fn names_hold_the_parts_of_the_date_in_utc(nanos in instants()) {
+            let civil = Offset::UTC.to_datetime(Timestamp::from_nanosecond(nanos).unwrap());
+            let day = format!("{:04}{:02}{:02}", civil.year(), civil.month(), civil.day());
+            let time = format!("{:02}{:02}{:02}", civil.hour(), civil.minute(), civil.second());
+            prop_assert_eq!(&compact_utc(nanos), &format!("{day}T{time}Z"));
+            prop_assert_eq!(day_utc(nanos), day);
+        }
+
+        #[test]
+        fn a_number_says_its_unit_by_its_size(nanos in 100_000_000_000_000_000..NANOS_RANGE.into_inner().1) {
+            let reads = |n: i128| (instant_from_number(n.to_string().as_bytes()), instant_from_str(&n.to_string()));
+            prop_assert_eq!(reads(nanos), (Some(nanos), Some(nanos)));
+            for (unit, smallest) in [(1_000, 100_000_000_000_000), (1_000_000, 100_000_000_000), (1_000_000_000, 0)] {
+                let n = nanos / unit;
+                // Beyond its range the number says a smaller unit.
+                if (smallest..(smallest * 1_000).max(100_000_000_000)).contains(&n) {
+                    prop_assert_eq!(reads(n), (Some(n * unit), Some(n * unit)));
+                }
+            }
+        }
+
+        #[test]
+        fn decimals_of_seconds_are_exact(seconds in 0_i64..62_135_596_800, nanos in 0_i128..1_000_000_000, digits in 1_usize..=9) {
+            let decimals = &format!("{nanos:09}")[..digits];
+            let exact: i128 = format!("{decimals:0<9}").parse().unwrap();
+            let text = format!("{seconds}.{decimals}");
+            let size = i128::from(seconds) * 1_000_000_000 + exact;
+            prop_assert_eq!(instant_from_number(text.as_bytes()), Some(size));
+            prop_assert_eq!(instant_from_number(format!("-{text}").as_bytes()), Some(-size));
+            prop_assert_eq!(instant_from_number(format!("{text}{}999", "0".repeat(9 - digits)).as_bytes()), Some(size));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in "[\"0-9TZ:.eE+\\-\\[\\] é]{0,32}") {
+            let known = parse_json(text.as_bytes());
+            prop_assert!(known.is_none_or(|nanos| NANOS_RANGE.contains(&nanos) && is_set(&nanos)));
+        }
     }
 }
