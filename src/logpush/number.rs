@@ -92,6 +92,7 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn numbers_compare_by_their_exact_values() {
@@ -125,6 +126,31 @@ mod tests {
             "1.E5", "1_000", "--1", "-inf",
         ] {
             assert_eq!(Number::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_integer_is_read_as_the_standard_library_does(n in any::<i128>(), zeros in 0_usize..3, cut in 0_u32..128) {
+            let n = n >> cut;
+            let sign = if n < 0 { "-" } else { "" };
+            let text = format!("{sign}{}{}", "0".repeat(zeros), n.unsigned_abs());
+            let digits = text.trim_start_matches('-').len();
+            prop_assert_eq!(parse_integer(text.as_bytes()), Some(n).filter(|_| digits <= 38));
+        }
+
+        #[test]
+        fn an_integer_and_a_double_compare_exactly(n in any::<i64>(), near in -3_i64..=3, cut in 0_u32..64, halvings in 0_u32..12) {
+            // The double is `doubled` / 2^halvings, so both sides times 2^halvings are integers.
+            let n = n >> cut;
+            let doubled = ((n as f64) * f64::from(1_u32 << halvings) + near as f64).trunc();
+            let double = doubled / f64::from(1_u32 << halvings);
+            let order = (i128::from(n) << halvings).cmp(&(doubled as i128));
+            let (a, b) = (Number::parse(n.to_string().as_bytes()), Number::parse(format!("{double:?}").as_bytes()));
+            let (a, b) = (a.unwrap(), b.unwrap());
+            prop_assert_eq!(b, Number::Float(double));
+            prop_assert_eq!(a.compare(b), order);
+            prop_assert_eq!(b.compare(a), order.reverse());
         }
     }
 }
