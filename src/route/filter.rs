@@ -190,7 +190,7 @@ fn number(raw: &[u8]) -> Option<Number> {
     }
 }
 
-/// The instant of a time field, in any form; 0 and Go's zero time are instants here, which they are in Logpush's filter.
+/// The instant of a time field, in any form; here 0 and Go's zero time are instants like any other.
 fn instant(raw: &[u8]) -> Option<time::UnixNanos> {
     match raw {
         [b'"', ..] => time::instant_from_str(std::str::from_utf8(&text(raw)?).ok()?),
