@@ -54,14 +54,12 @@ fn agreed(case: &Case, is_open: bool) -> bool {
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
-        max_shrink_iters: 1_000,
-        max_shrink_time: 2_000,
         ..ProptestConfig::with_cases(cases)
     }
 }
 
 proptest! {
-    #![proptest_config(config(6_000))]
+    #![proptest_config(config(4_000))]
 
     #[test]
     fn with_the_types_of_the_dataset(case in case(false, 3)) {
@@ -86,7 +84,7 @@ fn the_cases_reach_both_outcomes() {
     for (is_open, depth) in [(false, 3), (true, 2), (false, 0), (true, 0)] {
         let strategy = case(is_open, depth);
         let mut outcomes: BTreeMap<String, [u32; 2]> = BTreeMap::new();
-        let count = if depth == 0 { 6_000 } else { 2_000 };
+        let count = if depth == 0 { 5_000 } else { 1_000 };
         for _ in 0..count {
             let case = strategy.new_tree(&mut runner).unwrap().current();
             let is_selected = usize::from(agreed(&case, is_open));
