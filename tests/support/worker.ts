@@ -162,7 +162,7 @@ export class TestWorker extends Client {
   }
 
   /** Calls an operation of a Durable Object as the Worker would: a line of JSON, then bytes. */
-  async callObject(binding: string, name: string, operation: string, question: object, bytes = Buffer.alloc(0)): Promise<any> {
+  async callObject(binding: string, name: string, operation: string, question: object, bytes: Buffer = Buffer.alloc(0)): Promise<any> {
     const namespace = ((await this.#harness.getWorker().getEnv()) as any)[binding];
     const answer = await namespace.get(namespace.idFromName(name)).fetch(`https://object/${operation}`, {
       method: "POST",

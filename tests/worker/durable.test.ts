@@ -58,7 +58,7 @@ describe("durable state", () => {
   });
 
   test("an attempt that died after the archive and before the ledger is taken up by the retry", async (context) => {
-    const { siem, scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
+    const { scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
     const batch = batchOf(3);
     const key = await keyOf(worker, batch.gzip, scope);
     await worker.put(key, batch.gzip);
@@ -98,7 +98,7 @@ describe("durable state", () => {
     ["deleted", async (scope: string, id: number) => void (await worker.deleteJob(scope, id))],
   ] as const) {
     test(`a selection whose job was ${what} between a died attempt and its retry is counted all the same`, async (context) => {
-      const { siem, scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
+      const { scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
       const batch = batchOf(40);
       const key = await keyOf(worker, batch.gzip, scope);
       await worker.put(key, batch.gzip);
@@ -124,7 +124,7 @@ describe("durable state", () => {
   }
 
   test("an append that is shorter than it says is refused whole", async (context) => {
-    const { siem, id } = await setUp(context, worker);
+    const { id } = await setUp(context, worker);
     const append = {
       job_id: id,
       batch_id: idOf(Buffer.from("short")),
@@ -139,7 +139,7 @@ describe("durable state", () => {
   });
 
   test("somebody else's bytes under the key of a batch are not taken for it", async (context) => {
-    const { siem, scope, path } = await setUp(context, worker);
+    const { scope, path } = await setUp(context, worker);
     const batch = batchOf(5);
     const key = await keyOf(worker, batch.gzip, scope);
     await worker.put(key, gzipSync("{}"));
