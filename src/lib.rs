@@ -5,6 +5,19 @@
 //! `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
 
 #![warn(missing_docs)]
+// A panic strands whoever waits for a Durable Object, and input must not be able to cause one.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 pub mod api;
 pub mod batch;

@@ -31,9 +31,13 @@ pub const MULTIPART_PART_BYTES: usize = 5 * 1024 * 1024;
 /// Largest single segment of a selection, in bytes. A Durable Object's row may hold 2 MB (SQLite limits page).
 pub const SEGMENT_MAX_BYTES: u64 = 1024 * 1024;
 
-/// Selected bytes that all batches in flight in one isolate may hold before they spill to R2. With 20 batches in flight
-/// at about 0.5 MiB of state each, the isolate's wasm memory stays below 24 MiB.
-pub const PAYLOAD_BUDGET_BYTES: usize = 3 * 1024 * 1024;
+/// Selected bytes that one batch may hold before it spills to R2. Its wasm memory stays below 8 MiB.
+pub const PAYLOAD_MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// Selected bytes that all batches in flight in one isolate may hold together. With 20 of them the isolate's wasm memory
+/// stays below 24 MiB; with [`BATCHES_IN_FLIGHT_MAX`] a batch still spills in pieces of 300 KB, so that a default batch
+/// (119 MB raw) of which a job copies everything makes some 400 of the 1,000 calls that a request may make.
+pub const PAYLOAD_BUDGET_BYTES: usize = 12 * 1024 * 1024;
 
 /// Selected bytes that one append may carry inline to an outbox; more goes to R2. Keeps a Durable Object request small.
 pub const INLINE_MAX_BYTES: usize = 1024 * 1024;

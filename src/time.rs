@@ -13,32 +13,33 @@ pub type UnixNanos = i128;
 const NANOS_RANGE: std::ops::RangeInclusive<UnixNanos> =
     -62_135_596_800_000_000_000..=253_402_207_200_999_999_999;
 
-/// Go's zero time, which Logpush writes where there is no time.
+/// Go's zero time, which Logpush writes where there is no time, as it writes 0.
 const GO_ZERO: UnixNanos = -62_135_596_800_000_000_000;
 
-/// An instant, if it is one: neither 0 nor Go's zero time, which both mean that there is none.
-fn some_time(nanos: UnixNanos) -> Option<UnixNanos> {
-    (nanos != 0 && nanos != GO_ZERO && NANOS_RANGE.contains(&nanos)).then_some(nanos)
+/// Whether an instant says when something was.
+fn is_set(nanos: &UnixNanos) -> bool {
+    *nanos != 0 && *nanos != GO_ZERO
 }
 
-/// Reads a decimal integer: below 10^11 it is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds.
-#[must_use]
-pub fn parse_integer(n: i128) -> Option<UnixNanos> {
+/// A decimal integer: below 10^11 it is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds.
+fn from_integer(n: i128) -> Option<UnixNanos> {
     let nanos_per_unit: i128 = match n.unsigned_abs() {
         0..100_000_000_000 => 1_000_000_000,
         100_000_000_000..100_000_000_000_000 => 1_000_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
-    some_time(n.checked_mul(nanos_per_unit)?)
+    n.checked_mul(nanos_per_unit)
+        .filter(|nanos| NANOS_RANGE.contains(nanos))
 }
 
-/// Reads the text of a JSON number. A decimal fraction is taken exactly, and only of seconds; an exponent is no time.
+/// Reads the text of a JSON number, 0 as the epoch. A decimal fraction is taken exactly, and only of seconds; an exponent
+/// is no time.
 #[must_use]
-pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
+pub fn instant_from_number(text: &[u8]) -> Option<UnixNanos> {
     let text = std::str::from_utf8(text).ok()?;
     let Some((whole, fraction)) = text.split_once('.') else {
-        return parse_integer(text.parse().ok()?);
+        return from_integer(text.parse().ok()?);
     };
     let seconds: i128 = whole.parse().ok()?;
     if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -57,20 +58,33 @@ pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
         nanos = nanos * 10 + digit;
     }
     let sign = if whole.starts_with('-') { -1 } else { 1 };
-    some_time(seconds * 1_000_000_000 + sign * nanos)
+    Some(seconds * 1_000_000_000 + sign * nanos).filter(|nanos| NANOS_RANGE.contains(nanos))
 }
 
-/// Reads RFC 3339 with any offset, or a decimal integer.
+/// Reads RFC 3339 with any offset, or a decimal integer, 0 as the epoch.
 #[must_use]
-pub fn parse_str(text: &str) -> Option<UnixNanos> {
+pub fn instant_from_str(text: &str) -> Option<UnixNanos> {
     if let Ok(n) = text.parse() {
-        return parse_integer(n);
+        return from_integer(n);
     }
     // jiff reads more than RFC 3339: dates without a time, or with a time zone in brackets.
     if text.len() < "2006-01-02T15:04:05Z".len() || text.ends_with(']') {
         return None;
     }
-    some_time(text.parse::<Timestamp>().ok()?.as_nanosecond())
+    let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
+    Some(nanos).filter(|nanos| NANOS_RANGE.contains(nanos))
+}
+
+/// [`instant_from_number`], or `None` for what Logpush writes where there is no time.
+#[must_use]
+pub fn parse_number(text: &[u8]) -> Option<UnixNanos> {
+    instant_from_number(text).filter(is_set)
+}
+
+/// [`instant_from_str`], or `None` for what Logpush writes where there is no time.
+#[must_use]
+pub fn parse_str(text: &str) -> Option<UnixNanos> {
+    instant_from_str(text).filter(is_set)
 }
 
 /// Reads raw JSON text: a number, or a string without escapes.
@@ -116,6 +130,8 @@ pub fn rfc3339_millis(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::Offset;
+    use proptest::prelude::*;
 
     const AT: UnixNanos = 1_657_233_726_004_000_000;
 
@@ -184,5 +200,77 @@ mod tests {
         assert_eq!(rfc3339(AT), "2022-07-07T22:42:06.004Z");
         assert_eq!(rfc3339_millis(1_657_233_726_000), "2022-07-07T22:42:06Z");
         assert_eq!(day_utc(i128::MAX), "99991230");
+    }
+
+    #[test]
+    fn no_time_is_an_instant_when_somebody_asks_for_it() {
+        assert_eq!(instant_from_number(b"0"), Some(0));
+        assert_eq!(instant_from_number(b"-0.0"), Some(0));
+        assert_eq!(instant_from_str("0"), Some(0));
+        assert_eq!(instant_from_str("0001-01-01T00:00:00Z"), Some(GO_ZERO));
+        assert_eq!(instant_from_str("0000-12-31T23:59:59Z"), None);
+        assert_eq!(instant_from_str(""), None);
+    }
+
+    /// Any instant that there is, and as often one of this century.
+    fn instants() -> impl Strategy<Value = UnixNanos> {
+        prop_oneof![
+            NANOS_RANGE,
+            946_684_800_000_000_000..4_102_444_800_000_000_000_i128
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn rfc_3339_is_read_and_written_as_jiff_does(nanos in instants(), minutes in -1_439_i32..1_440) {
+            let instant = Timestamp::from_nanosecond(nanos).unwrap();
+            prop_assert_eq!(&rfc3339(nanos), &instant.to_string());
+            prop_assert_eq!(instant_from_str(&rfc3339(nanos)), Some(nanos));
+            prop_assert_eq!(instant_from_str(&format!("{instant:.9}")), Some(nanos));
+            let offset = Offset::from_seconds(minutes * 60).unwrap();
+            let elsewhere = instant.display_with_offset(offset).to_string();
+            // A local year below 1 has another form.
+            prop_assume!(elsewhere.starts_with(|c: char| c.is_ascii_digit()));
+            prop_assert_eq!(instant_from_str(&elsewhere), Some(nanos));
+        }
+
+        #[test]
+        fn names_hold_the_parts_of_the_date_in_utc(nanos in instants()) {
+            let civil = Offset::UTC.to_datetime(Timestamp::from_nanosecond(nanos).unwrap());
+            let day = format!("{:04}{:02}{:02}", civil.year(), civil.month(), civil.day());
+            let time = format!("{:02}{:02}{:02}", civil.hour(), civil.minute(), civil.second());
+            prop_assert_eq!(&compact_utc(nanos), &format!("{day}T{time}Z"));
+            prop_assert_eq!(day_utc(nanos), day);
+        }
+
+        #[test]
+        fn a_number_says_its_unit_by_its_size(nanos in 100_000_000_000_000_000..NANOS_RANGE.into_inner().1) {
+            let reads = |n: i128| (instant_from_number(n.to_string().as_bytes()), instant_from_str(&n.to_string()));
+            prop_assert_eq!(reads(nanos), (Some(nanos), Some(nanos)));
+            for (unit, smallest) in [(1_000, 100_000_000_000_000), (1_000_000, 100_000_000_000), (1_000_000_000, 0)] {
+                let n = nanos / unit;
+                // Beyond its range the number says a smaller unit.
+                if (smallest..(smallest * 1_000).max(100_000_000_000)).contains(&n) {
+                    prop_assert_eq!(reads(n), (Some(n * unit), Some(n * unit)));
+                }
+            }
+        }
+
+        #[test]
+        fn decimals_of_seconds_are_exact(seconds in 0_i64..62_135_596_800, nanos in 0_i128..1_000_000_000, digits in 1_usize..=9) {
+            let decimals = &format!("{nanos:09}")[..digits];
+            let exact: i128 = format!("{decimals:0<9}").parse().unwrap();
+            let text = format!("{seconds}.{decimals}");
+            let size = i128::from(seconds) * 1_000_000_000 + exact;
+            prop_assert_eq!(instant_from_number(text.as_bytes()), Some(size));
+            prop_assert_eq!(instant_from_number(format!("-{text}").as_bytes()), Some(-size));
+            prop_assert_eq!(instant_from_number(format!("{text}{}999", "0".repeat(9 - digits)).as_bytes()), Some(size));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in "[\"0-9TZ:.eE+\\-\\[\\] é]{0,32}") {
+            let known = parse_json(text.as_bytes());
+            prop_assert!(known.is_none_or(|nanos| NANOS_RANGE.contains(&nanos) && is_set(&nanos)));
+        }
     }
 }

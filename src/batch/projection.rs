@@ -1,7 +1,7 @@
 //! The top-level fields that someone needs to look at, each with a slot.
 
 /// No further name in a bucket of [`Projection`].
-const END: u16 = u16::MAX;
+const END: u32 = u32::MAX;
 
 /// The fields of a record that jobs, counters or the archive key ask for. A slot is an index into the projected values.
 ///
@@ -10,8 +10,8 @@ const END: u16 = u16::MAX;
 #[derive(Debug, Clone)]
 pub struct Projection {
     names: Vec<String>,
-    heads: [u16; 256],
-    next: Vec<u16>,
+    heads: [u32; 256],
+    next: Vec<u32>,
 }
 
 impl Default for Projection {
@@ -24,7 +24,7 @@ impl Default for Projection {
     }
 }
 
-fn bucket(key: &[u8]) -> usize {
+fn bucket(key: &[u8]) -> u8 {
     let (Some(first), Some(middle), Some(last)) = (key.first(), key.get(key.len() / 2), key.last())
     else {
         return 0;
@@ -34,9 +34,13 @@ fn bucket(key: &[u8]) -> usize {
         .wrapping_add(u32::from(*first).wrapping_mul(7))
         .wrapping_add(u32::from(*middle).wrapping_mul(13))
         .wrapping_add(u32::from(*last));
-    (mixed & 0xff) as usize
+    (mixed & 0xff) as u8
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a bucket is a u8, and there are 256"
+)]
 impl Projection {
     /// A projection of no field.
     #[must_use]
@@ -50,9 +54,9 @@ impl Projection {
             return slot;
         }
         let slot = self.names.len();
-        let head = &mut self.heads[bucket(name.as_bytes())];
+        let head = &mut self.heads[usize::from(bucket(name.as_bytes()))];
         self.next.push(*head);
-        *head = u16::try_from(slot).unwrap_or(END);
+        *head = u32::try_from(slot).unwrap_or(END);
         self.names.push(name.to_owned());
         slot
     }
@@ -61,9 +65,9 @@ impl Projection {
     #[inline]
     #[must_use]
     pub fn find(&self, key: &[u8]) -> Option<usize> {
-        let mut at = self.heads[bucket(key)];
+        let mut at = self.heads[usize::from(bucket(key))];
         while at != END {
-            let slot = usize::from(at);
+            let slot = at as usize;
             match self.names.get(slot) {
                 Some(name) if name.as_bytes() == key => return Some(slot),
                 _ => at = self.next.get(slot).copied().unwrap_or(END),

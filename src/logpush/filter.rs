@@ -9,10 +9,9 @@ use crate::time::{self, UnixNanos};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// Bytes of a filter string. Logpush takes 1,000; ours is bounded so that a job stays a small row.
+/// Bytes of a filter string. Logpush takes 1,000 and about 30 conditions; ours is bounded so that a job stays a small row.
+/// The shortest condition has 36 bytes and a comma, so this also bounds what one record may cost: below 900 conditions.
 pub const FILTER_MAX_BYTES: usize = 32_768;
-/// Conditions of one filter. Logpush takes about 30; ours is bounded by what one record may cost.
-pub const FILTER_MAX_CONDITIONS: usize = 1_000;
 /// Nesting of `and` and `or`: reading and evaluating recurse.
 pub const FILTER_MAX_DEPTH: usize = 32;
 
@@ -91,6 +90,20 @@ impl Operator {
     pub fn is_order(self) -> bool {
         matches!(self, Self::Lt | Self::Leq | Self::Gt | Self::Geq)
     }
+
+    /// Logpush's table of operators and field types; it leaves out `float`, which takes what `int` takes.
+    #[must_use]
+    pub fn applies_to(self, field_type: FieldType) -> bool {
+        match field_type {
+            FieldType::String => !self.is_order(),
+            FieldType::Int | FieldType::Float | FieldType::Timestamp => {
+                self.is_order() || matches!(self, Self::Eq | Self::In)
+            }
+            FieldType::Bool => self == Self::Eq,
+            FieldType::ArrayString | FieldType::ArrayInt => self == Self::Contains,
+            FieldType::Object | FieldType::ArrayObject => false,
+        }
+    }
 }
 
 /// What a condition compares with. Lists stand behind `in`, and hold one value for every other operator.
@@ -115,6 +128,8 @@ pub enum Operand {
 /// A value to compare with a field of unknown type: all that it could mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Literal {
+    /// It was sent as a string, so it equals another string byte by byte only.
+    pub is_text: bool,
     /// As text.
     pub text: Option<String>,
     /// As a number.
@@ -133,6 +148,8 @@ pub struct FilterError {
     /// What is wrong there, and how to mend it.
     pub message: String,
 }
+
+const A_NUMBER: &str = "a number, or a string that holds one";
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -170,19 +187,17 @@ impl Filter {
     /// Names the place and the fault.
     pub fn parse(text: &str, dataset: Option<&Dataset>) -> Result<Self, FilterError> {
         if text.len() > FILTER_MAX_BYTES {
+            let advice = "use `in` for lists of values, or split the job";
             return fail(
                 "where",
-                format!("longer than {FILTER_MAX_BYTES} bytes; split the job"),
+                format!("longer than {FILTER_MAX_BYTES} bytes; {advice}"),
             );
         }
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
             Err(e) => return fail("where", format!("not JSON: {e}")),
         };
-        let mut reader = Reader {
-            dataset,
-            conditions: 0,
-        };
+        let reader = Reader { dataset };
         let root = match value {
             Value::Object(mut object) if object.len() == 1 && object.contains_key("where") => {
                 reader.node(object.remove("where").unwrap_or_default(), "where", 0)?
@@ -221,13 +236,17 @@ impl Node {
 
 struct Reader<'d> {
     dataset: Option<&'d Dataset>,
-    conditions: usize,
 }
 
 impl Reader<'_> {
-    fn node(&mut self, value: Value, place: &str, depth: usize) -> Result<Node, FilterError> {
+    fn node(&self, value: Value, place: &str, depth: usize) -> Result<Node, FilterError> {
         if depth > FILTER_MAX_DEPTH {
-            return fail(place, format!("nested deeper than {FILTER_MAX_DEPTH}"));
+            return fail(
+                place,
+                format!(
+                    "nested deeper than {FILTER_MAX_DEPTH} levels; an `and` in an `and` can be one"
+                ),
+            );
         }
         let Value::Object(mut object) = value else {
             return fail(place, "must be an object: `and`, `or`, or a condition");
@@ -252,7 +271,7 @@ impl Reader<'_> {
         self.condition(object, place).map(Node::Condition)
     }
 
-    fn list(&mut self, list: Value, place: &str, depth: usize) -> Result<Vec<Node>, FilterError> {
+    fn list(&self, list: Value, place: &str, depth: usize) -> Result<Vec<Node>, FilterError> {
         match list {
             Value::Array(nodes) if !nodes.is_empty() => nodes
                 .into_iter()
@@ -264,17 +283,10 @@ impl Reader<'_> {
     }
 
     fn condition(
-        &mut self,
+        &self,
         mut object: Map<String, Value>,
         place: &str,
     ) -> Result<Condition, FilterError> {
-        self.conditions += 1;
-        if self.conditions > FILTER_MAX_CONDITIONS {
-            return fail(
-                place,
-                format!("more than {FILTER_MAX_CONDITIONS} conditions"),
-            );
-        }
         let mut member = |name: &str| match object.remove(name) {
             Some(value) => Ok(value),
             None => fail(place, format!("`{name}` is missing")),
@@ -348,64 +360,48 @@ impl Reader<'_> {
             );
         };
         let field_type = field.field_type;
-        let does_not_apply = || {
-            fail(
+        let type_word = field_type.as_str();
+        if !operator.applies_to(field_type) {
+            let applying: Vec<&str> = OPERATORS
+                .iter()
+                .filter(|(_, operator)| operator.applies_to(field_type))
+                .map(|(word, _)| *word)
+                .collect();
+            let advice = if applying.is_empty() {
+                "no operator does".to_owned()
+            } else {
+                format!("use {}", applying.join(", "))
+            };
+            return fail(
                 place,
                 format!(
-                    "`{word}` does not apply to `{key}`, which is of type {}",
-                    field_type.as_str()
+                    "`{word}` does not apply to `{key}`, which is of type {type_word}; {advice}"
                 ),
-            )
-        };
-        let wrong_value = |what: &str| {
-            fail(
-                place,
-                format!(
-                    "`{key}` is of type {}: the value must be {what}",
-                    field_type.as_str()
-                ),
-            )
-        };
-        let is_text_operator = matches!(
-            operator,
-            Operator::StartsWith | Operator::EndsWith | Operator::Contains
-        );
-        match field_type {
-            FieldType::Object | FieldType::ArrayObject => does_not_apply(),
-            FieldType::String if operator.is_order() => does_not_apply(),
-            FieldType::String => match values.iter().map(as_text).collect() {
-                Some(texts) => Ok(Operand::Text(texts)),
-                None => wrong_value("a string"),
-            },
-            FieldType::Int | FieldType::Float if is_text_operator => does_not_apply(),
-            FieldType::Int | FieldType::Float => match values.iter().map(as_number).collect() {
-                Some(numbers) => Ok(Operand::Number(numbers)),
-                None => wrong_value("a number, or a string that holds one"),
-            },
-            FieldType::Timestamp if is_text_operator => does_not_apply(),
-            FieldType::Timestamp => match values.iter().map(as_time).collect() {
-                Some(times) => Ok(Operand::Time(times)),
-                None => {
-                    wrong_value("a time: RFC 3339, or unix seconds, milliseconds or nanoseconds")
-                }
-            },
-            FieldType::Bool if operator != Operator::Eq => does_not_apply(),
-            FieldType::Bool => match as_bool(value) {
-                Some(bool) => Ok(Operand::Bool(bool)),
-                None => wrong_value("true or false"),
-            },
-            FieldType::ArrayString | FieldType::ArrayInt if operator != Operator::Contains => {
-                does_not_apply()
-            }
-            FieldType::ArrayString => match as_text(value) {
-                Some(text) => Ok(Operand::TextElement(text)),
-                None => wrong_value("a string"),
-            },
-            FieldType::ArrayInt => match as_number(value) {
-                Some(number) => Ok(Operand::NumberElement(number)),
-                None => wrong_value("a number, or a string that holds one"),
-            },
+            );
         }
+        let (operand, wanted) = match field_type {
+            FieldType::String => (all(values, as_text).map(Operand::Text), "a string"),
+            FieldType::Int | FieldType::Float => {
+                (all(values, as_number).map(Operand::Number), A_NUMBER)
+            }
+            FieldType::Timestamp => (
+                all(values, as_time).map(Operand::Time),
+                "a time: RFC 3339, or unix seconds, milliseconds or nanoseconds",
+            ),
+            FieldType::Bool => (as_bool(value).map(Operand::Bool), "true or false"),
+            FieldType::ArrayString => (as_text(value).map(Operand::TextElement), "a string"),
+            FieldType::ArrayInt => (as_number(value).map(Operand::NumberElement), A_NUMBER),
+            FieldType::Object | FieldType::ArrayObject => (None, "nothing"),
+        };
+        operand.map_or_else(
+            || {
+                fail(
+                    place,
+                    format!("`{key}` is of type {type_word}: the value must be {wanted}"),
+                )
+            },
+            Ok,
+        )
     }
 
     fn any(
@@ -418,6 +414,7 @@ impl Reader<'_> {
         for value in values {
             let number = as_number(value);
             let literal = Literal {
+                is_text: value.is_string(),
                 text: as_text(value),
                 number,
                 bool: as_bool(value),
@@ -433,10 +430,13 @@ impl Reader<'_> {
                 }
             };
             if !is_usable {
-                return fail(
-                    place,
-                    format!("`{}` can not take this value", operator.as_str()),
-                );
+                let wanted = match operator {
+                    Operator::Eq | Operator::In => "a string, a number, true or false",
+                    Operator::StartsWith | Operator::EndsWith | Operator::Contains => "a string",
+                    _ => "a number or a time in RFC 3339",
+                };
+                let word = operator.as_str();
+                return fail(place, format!("`{word}` takes {wanted}"));
             }
             literals.push(literal);
         }
@@ -463,6 +463,10 @@ fn read_operator(word: &str) -> Option<(Operator, bool)> {
         .map(|(_, operator)| (*operator, is_negated))
 }
 
+fn all<T>(values: &[Value], read: fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    values.iter().map(read).collect()
+}
+
 fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -481,8 +485,8 @@ fn as_number(value: &Value) -> Option<Number> {
 
 fn as_time(value: &Value) -> Option<UnixNanos> {
     match value {
-        Value::String(text) => time::parse_str(text),
-        Value::Number(number) => time::parse_number(number.to_string().as_bytes()),
+        Value::String(text) => time::instant_from_str(text),
+        Value::Number(number) => time::instant_from_number(number.to_string().as_bytes()),
         _ => None,
     }
 }

@@ -19,9 +19,12 @@ impl Number {
             return Some(Self::Integer(integer));
         }
         let text = std::str::from_utf8(text).ok()?;
-        // What `f64` reads beyond JSON: inf, nan, a sign or a dot at the ends.
-        if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-            || !text.ends_with(|c: char| c.is_ascii_digit())
+        // What `f64` reads beyond JSON: inf, nan, a plus sign, a dot without a digit before or after it.
+        let is_digit = |c: char| c.is_ascii_digit();
+        if !text.strip_prefix('-').unwrap_or(text).starts_with(is_digit)
+            || !text.ends_with(is_digit)
+            || text.contains(".e")
+            || text.contains(".E")
         {
             return None;
         }
@@ -89,6 +92,7 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn numbers_compare_by_their_exact_values() {
@@ -118,9 +122,35 @@ mod tests {
     #[test]
     fn what_is_no_number_is_none() {
         for text in [
-            "", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1",
+            "", "-", "inf", "nan", "+1", ".5", "1.", "1e400", "12a", "0x1", " 1", "-.5", "1.e5",
+            "1.E5", "1_000", "--1", "-inf",
         ] {
             assert_eq!(Number::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_integer_is_read_as_the_standard_library_does(n in any::<i128>(), zeros in 0_usize..3, cut in 0_u32..128) {
+            let n = n >> cut;
+            let sign = if n < 0 { "-" } else { "" };
+            let text = format!("{sign}{}{}", "0".repeat(zeros), n.unsigned_abs());
+            let digits = text.trim_start_matches('-').len();
+            prop_assert_eq!(parse_integer(text.as_bytes()), Some(n).filter(|_| digits <= 38));
+        }
+
+        #[test]
+        fn an_integer_and_a_double_compare_exactly(n in any::<i64>(), near in -3_i64..=3, cut in 0_u32..64, halvings in 0_u32..12) {
+            // The double is `doubled` / 2^halvings, so both sides times 2^halvings are integers.
+            let n = n >> cut;
+            let doubled = ((n as f64) * f64::from(1_u32 << halvings) + near as f64).trunc();
+            let double = doubled / f64::from(1_u32 << halvings);
+            let order = (i128::from(n) << halvings).cmp(&(doubled as i128));
+            let (a, b) = (Number::parse(n.to_string().as_bytes()), Number::parse(format!("{double:?}").as_bytes()));
+            let (a, b) = (a.unwrap(), b.unwrap());
+            prop_assert_eq!(b, Number::Float(double));
+            prop_assert_eq!(a.compare(b), order);
+            prop_assert_eq!(b.compare(a), order.reverse());
         }
     }
 }

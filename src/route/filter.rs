@@ -96,7 +96,7 @@ fn test(operator: Operator, operand: &Operand, raw: &[u8]) -> bool {
                 .any(|n| is_order(operator, value.compare(*n)))
         }),
         Operand::Bool(bool) => raw == if *bool { b"true".as_slice() } else { b"false" },
-        Operand::Time(times) => time::parse_json(raw)
+        Operand::Time(times) => instant(raw)
             .is_some_and(|value| times.iter().any(|time| is_order(operator, value.cmp(time)))),
         Operand::TextElement(text) => has_text(raw, text),
         Operand::NumberElement(n) => has_number(raw, *n),
@@ -112,32 +112,14 @@ fn test_any(operator: Operator, literal: &Literal, raw: &[u8]) -> bool {
             if let Some(wanted) = literal.number {
                 number(raw).is_some_and(|value| is_order(operator, value.compare(wanted)))
             } else if let Some(wanted) = literal.time {
-                time::parse_json(raw).is_some_and(|value| is_order(operator, value.cmp(&wanted)))
+                instant(raw).is_some_and(|value| is_order(operator, value.cmp(&wanted)))
             } else {
                 false
             }
         }
-        Operator::Eq | Operator::In => match raw.first() {
-            Some(b't' | b'f') => literal.bool == Some(raw == b"true"),
-            Some(b'"') => match (&literal.text, text(raw)) {
-                (Some(wanted), Some(value)) if *value == *wanted.as_bytes() => true,
-                // A number in the filter also means a string that holds it.
-                (_, Some(value)) => literal.number.is_some_and(|wanted| {
-                    parse_integer(&value)
-                        .is_some_and(|n| Number::Integer(n).compare(wanted) == Ordering::Equal)
-                }),
-                _ => false,
-            },
-            _ => literal.number.is_some_and(|wanted| {
-                number(raw).is_some_and(|value| value.compare(wanted) == Ordering::Equal)
-            }),
-        },
+        Operator::Eq | Operator::In => is_any(literal, raw),
         Operator::Contains if raw.first() == Some(&b'[') => {
-            literal
-                .text
-                .as_ref()
-                .is_some_and(|wanted| has_text(raw, wanted))
-                || literal.number.is_some_and(|wanted| has_number(raw, wanted))
+            elements(raw).any(|element| is_any(literal, element))
         }
         Operator::StartsWith | Operator::EndsWith | Operator::Contains => {
             match (&literal.text, text(raw)) {
@@ -145,6 +127,26 @@ fn test_any(operator: Operator, literal: &Literal, raw: &[u8]) -> bool {
                 _ => false,
             }
         }
+    }
+}
+
+/// Equality with a value of unknown type.
+fn is_any(literal: &Literal, raw: &[u8]) -> bool {
+    match raw.first() {
+        Some(b't' | b'f') => literal.bool == Some(raw == b"true"),
+        Some(b'"') => text(raw).is_some_and(|value| {
+            let is_same_text = literal.text.as_deref().map(str::as_bytes) == Some(&*value);
+            // Text is compared by its bytes; a number in the filter also means a string that holds it.
+            let wanted = literal.number.filter(|_| !literal.is_text);
+            let is_same_number = |wanted| {
+                parse_integer(&value)
+                    .is_some_and(|n| Number::Integer(n).compare(wanted) == Ordering::Equal)
+            };
+            is_same_text || wanted.is_some_and(is_same_number)
+        }),
+        _ => literal.number.is_some_and(|wanted| {
+            number(raw).is_some_and(|value| value.compare(wanted) == Ordering::Equal)
+        }),
     }
 }
 
@@ -182,8 +184,17 @@ fn has_number(raw: &[u8], wanted: Number) -> bool {
 /// A JSON number, or a JSON string that holds a decimal integer.
 fn number(raw: &[u8]) -> Option<Number> {
     match raw {
-        [b'"', inner @ .., b'"'] => parse_integer(inner).map(Number::Integer),
+        [b'"', ..] => parse_integer(&text(raw)?).map(Number::Integer),
         [b'-' | b'0'..=b'9', ..] => Number::parse(raw),
+        _ => None,
+    }
+}
+
+/// The instant of a time field, in any form; here 0 and Go's zero time are instants like any other.
+fn instant(raw: &[u8]) -> Option<time::UnixNanos> {
+    match raw {
+        [b'"', ..] => time::instant_from_str(std::str::from_utf8(&text(raw)?).ok()?),
+        [b'-' | b'0'..=b'9', ..] => time::instant_from_number(raw),
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ fn routes(keeps: &[Keep]) -> Routes {
         })
         .collect();
     Routes {
+        unreadable: Vec::new(),
         projection,
         time_slots,
         jobs,

@@ -5,7 +5,9 @@ use super::archive;
 use super::js;
 use super::slots::{Slot, Slots};
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
-use crate::limits::{INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, READ_BYTES, WINDOW_BYTES};
+use crate::limits::{
+    INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES,
+};
 use crate::outbox::EntrySource;
 use crate::route::{Payload, Router, Routes, Segment};
 use js_sys::Uint8Array;
@@ -93,7 +95,8 @@ impl<'r> Pipeline<'r> {
         let (mut at, end) = (0, block.length());
         while at < end {
             // Shared among all batches in flight, but never less than a window.
-            self.router.budget = (PAYLOAD_BUDGET_BYTES / in_flight().max(1)).max(WINDOW_BYTES);
+            self.router.budget =
+                (PAYLOAD_BUDGET_BYTES / in_flight().max(1)).clamp(WINDOW_BYTES, PAYLOAD_MAX_BYTES);
             let piece = block.subarray(at, end.min(at + READ_BYTES as u32));
             let used = SCRATCH.with_borrow_mut(|(input, window)| {
                 input.resize(READ_BYTES, 0);

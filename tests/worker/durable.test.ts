@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { generateBatch } from "../support/generate.ts";
 import { sumTallies } from "../support/lines.ts";
@@ -14,9 +14,10 @@ const BLOCKED = { where: { key: "Action", operator: "eq", value: "block" } };
 const batchOf = (seed: number, records = 400) => generateBatch({ dataset: DATASET, records, seed });
 const idOf = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-/** A SIEM and a job that sends there, in a scope of its own. */
-async function setUp(worker: TestWorker, job: Record<string, unknown> = {}) {
+/** A SIEM for the time of one test, and a job that sends there, in a scope of its own. */
+async function setUp(context: TestContext, worker: TestWorker, job: Record<string, unknown> = {}) {
   const siem = await Siem.start({ intakeKeys: ["key"] });
+  context.after(async () => await siem.close());
   const scope = freshScope();
   const { id } = await worker.createJob(scope, {
     name: "job",
@@ -32,8 +33,8 @@ describe("durable state", () => {
   before(async () => void (worker = await TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true" })));
   after(async () => await worker.close());
 
-  test("jobs, rows, waiting payloads and counters outlive the eviction of each Durable Object", async () => {
-    const { siem, scope, path, id } = await setUp(worker, { filter: BLOCKED });
+  test("jobs, rows, waiting payloads and counters outlive the eviction of each Durable Object", async (context) => {
+    const { siem, scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
     siem.fail({ times: Infinity, status: 503 });
     const [first, second] = [batchOf(1), batchOf(2)];
     assert.equal((await worker.push(path, first.gzip)).json.result, "accepted");
@@ -54,11 +55,10 @@ describe("durable state", () => {
     assert.deepEqual(siem.intake("key").tally, expected);
     assert.equal(job.delivered.records, expected.records);
     assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
-    await siem.close();
   });
 
-  test("an attempt that died after the archive and before the ledger is taken up by the retry", async () => {
-    const { siem, scope, path, id } = await setUp(worker, { filter: BLOCKED });
+  test("an attempt that died after the archive and before the ledger is taken up by the retry", async (context) => {
+    const { scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
     const batch = batchOf(3);
     const key = await keyOf(worker, batch.gzip, scope);
     await worker.put(key, batch.gzip);
@@ -70,11 +70,10 @@ describe("durable state", () => {
     assert.equal((await worker.settled(scope, id)).delivered.records, batch.facts.blocked.records);
     assert.equal((await worker.datasetStats(scope)).batches, 1);
     assert.equal((await worker.push(path, batch.gzip)).json.result, "duplicate");
-    await siem.close();
   });
 
-  test("an attempt that died after the outbox and before the ledger is delivered once, and counted as it was stored", async () => {
-    const { siem, scope, path, id } = await setUp(worker, { filter: BLOCKED });
+  test("an attempt that died after the outbox and before the ledger is delivered once, and counted as it was stored", async (context) => {
+    const { siem, scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
     const batch = batchOf(4);
     const lines = blockedLines(batch.ndjson);
     const append = {
@@ -92,15 +91,14 @@ describe("durable state", () => {
     assert.equal(job.delivered.records, batch.facts.blocked.records);
     assert.deepEqual(siem.intake("key").tally, batch.facts.blocked);
     assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
-    await siem.close();
   });
 
   for (const [what, change] of [
     ["disabled", async (scope: string, id: number) => void (await worker.changeJob(scope, id, { enabled: false }))],
     ["deleted", async (scope: string, id: number) => void (await worker.deleteJob(scope, id))],
   ] as const) {
-    test(`a selection whose job was ${what} between a died attempt and its retry is counted all the same`, async () => {
-      const { siem, scope, path, id } = await setUp(worker, { filter: BLOCKED });
+    test(`a selection whose job was ${what} between a died attempt and its retry is counted all the same`, async (context) => {
+      const { scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
       const batch = batchOf(40);
       const key = await keyOf(worker, batch.gzip, scope);
       await worker.put(key, batch.gzip);
@@ -122,12 +120,11 @@ describe("durable state", () => {
       const since = new Date(Date.now() - 1_800_000).toISOString();
       const lately = await worker.stats(`scope=${scope}&since=${since}`);
       assert.equal(lately.reconciliation.holds, true, JSON.stringify(lately));
-      await siem.close();
-    });
+      });
   }
 
-  test("an append that is shorter than it says is refused whole", async () => {
-    const { siem, id } = await setUp(worker);
+  test("an append that is shorter than it says is refused whole", async (context) => {
+    const { id } = await setUp(context, worker);
     const append = {
       job_id: id,
       batch_id: idOf(Buffer.from("short")),
@@ -139,11 +136,10 @@ describe("durable state", () => {
     const range = { from: 0, to: 4_000_000_000 };
     const summary = await worker.callObject("OUTBOX", outbox, "summary", range);
     assert.equal(summary.waiting_records + summary.stored_records, 0);
-    await siem.close();
   });
 
-  test("somebody else's bytes under the key of a batch are not taken for it", async () => {
-    const { siem, scope, path } = await setUp(worker);
+  test("somebody else's bytes under the key of a batch are not taken for it", async (context) => {
+    const { scope, path } = await setUp(context, worker);
     const batch = batchOf(5);
     const key = await keyOf(worker, batch.gzip, scope);
     await worker.put(key, gzipSync("{}"));
@@ -157,7 +153,6 @@ describe("durable state", () => {
     const answer = await worker.push(path, batch.gzip);
     assert.equal(answer.json.result, "accepted");
     assert.ok((await worker.object(key)).bytes.equals(batch.gzip));
-    await siem.close();
   });
 
   test("two batches without Content-Length that begin alike and end differently are both kept", async () => {
@@ -176,8 +171,8 @@ describe("durable state", () => {
     assert.deepEqual([stats.batches, stats.records, stats.duplicates], [2, 40_002, 2]);
   });
 
-  test("a job that takes everything gets a copy of a batch that can not be passed on as it came", async () => {
-    const { siem, scope, path, id } = await setUp(worker);
+  test("a job that takes everything gets a copy of a batch that can not be passed on as it came", async (context) => {
+    const { siem, scope, path, id } = await setUp(context, worker);
     const good = batchOf(7);
     const bad = gzipSync(Buffer.concat([good.ndjson, Buffer.from("not a record\n")]));
     assert.equal((await worker.push(path, bad)).json.invalid_lines, 1);
@@ -185,14 +180,14 @@ describe("durable state", () => {
     assert.deepEqual(siem.intake("key").tally, good.facts.all);
     assert.equal(job.selected.records, good.records);
     assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
-    await siem.close();
   });
 });
 
 describe("an outbox that is full", () => {
-  test("leaves the selection owed, and the ledger makes it from the archive when there is room", async () => {
-    const worker = await TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true", OUTBOX_MAX_BYTES: "100000" });
-    const { siem, scope, path, id } = await setUp(worker, { filter: BLOCKED });
+  test("leaves the selection owed, and the ledger makes it from the archive when there is room", async (context) => {
+    const worker = await TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true", OUTBOX_MAX_BYTES: "150000" });
+    context.after(async () => await worker.close());
+    const { siem, scope, path, id } = await setUp(context, worker, { filter: BLOCKED });
     siem.fail({ times: Infinity, status: 503 });
     const batches = [1, 2, 3, 4].map((seed) => batchOf(seed, 300));
     const expected = sumTallies(batches.map((batch) => batch.facts.blocked));
@@ -200,7 +195,7 @@ describe("an outbox that is full", () => {
     for (const batch of batches) assert.equal((await worker.push(path, batch.gzip)).status, 200);
     const full = await worker.jobStats(scope, id);
     assert.ok(full.owed.batches >= 1, JSON.stringify(full));
-    assert.ok(full.waiting.bytes <= 100_000);
+    assert.ok(full.waiting.bytes <= 150_000);
     const stats = await worker.stats(`scope=${scope}`);
     assert.equal(stats.reconciliation.received_equals_archived.holds, true);
     await worker.evict("LEDGER");
@@ -212,8 +207,6 @@ describe("an outbox that is full", () => {
     assert.deepEqual(siem.intake("key").tally, expected);
     assert.deepEqual([job.selected.records, job.delivered.records], [expected.records, expected.records]);
     assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
-    await siem.close();
-    await worker.close();
   });
 });
 
