@@ -96,15 +96,11 @@ pub enum CommitResult {
     },
 }
 
-/// What a ledger knows of a batch and of an object.
+/// What a ledger knows of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// The batch is committed.
-    pub is_committed: bool,
-    /// The object that its row names, if committed.
+    /// The object that its row names; `None` when it is not committed.
     pub object: Option<String>,
-    /// The object asked for belongs to another batch.
-    pub object_is_taken: bool,
 }
 
 /// Things that are counted without being a batch.

@@ -45,13 +45,17 @@ impl ArchiveKey {
         Self { day, object }
     }
 
-    /// A second choice, for when another batch with the same first block has the first one.
+    /// The key for the `number`-th of several batches that begin alike: `…_{hash}-{number}.log.gz`.
     #[must_use]
-    pub fn with_suffix(self, suffix: &str) -> Self {
-        let Self { day, object } = self;
-        let (name, ending) = object.split_once(".log").unwrap_or((&object, ""));
-        let object = format!("{name}-{suffix}.log{ending}");
-        Self { day, object }
+    pub fn beside(&self, number: usize) -> Self {
+        let (stem, ending) = match self.object.strip_suffix(".log.gz") {
+            Some(stem) => (stem, ".log.gz"),
+            None => (self.object.trim_end_matches(".log"), ".log"),
+        };
+        Self {
+            object: format!("{stem}-{number}{ending}"),
+            day: self.day.clone(),
+        }
     }
 }
 
@@ -72,13 +76,19 @@ mod tests {
         );
         assert_eq!(dated.day, "20180523");
         assert_eq!(
-            dated.with_suffix("2").object,
+            dated.beside(2).object,
             "zones/abc/http_requests/20180523/20180523T100000Z_20180523T100100Z_0123456789abcdef-2.log.gz"
         );
         let undated = ArchiveKey::new(&scope, "http_requests", None, hash, false);
         assert_eq!(
             undated.object,
             "zones/abc/http_requests/19700101/19700101T000000Z_19700101T000000Z_0123456789abcdef.log"
+        );
+        assert!(
+            undated
+                .beside(2)
+                .object
+                .ends_with("_0123456789abcdef-2.log")
         );
     }
 }

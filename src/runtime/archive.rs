@@ -1,7 +1,7 @@
 //! The bytes of a batch as received, on their way into R2: streamed, never held whole.
 //!
-//! Nothing is written over: a key that exists already belongs to an earlier attempt of the same batch (or, by a crafted
-//! collision, to another batch), and the caller finds out which.
+//! Nothing is written over: a key that exists already belongs to an earlier attempt of the same batch, or to another batch
+//! that begins alike, and the caller finds out which.
 
 use super::js::{self, FixedLengthStream, R2Bucket};
 use super::slots::{Slot, Slots};
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+use worker::crypto::{DigestStream, DigestStreamAlgorithm};
 use worker::{Bucket, MultipartUpload, UploadedPart};
 
 thread_local! {
@@ -44,6 +45,7 @@ enum Target {
     Stream {
         writer: web_sys::WritableStreamDefaultWriter,
         put: JsFuture,
+        bytes_to_come: u64,
     },
     /// Parts of at least 5 MiB, for a body without Content-Length.
     Parts {
@@ -87,6 +89,16 @@ impl Archive {
         self.is_holding() && self.held_bytes >= FIRST_BLOCK_BYTES
     }
 
+    /// True when the object is begun and only [`Archive::finish`] will make it exist: the last bytes are held back.
+    pub fn is_open(&self) -> bool {
+        matches!(self.target, Target::Stream { .. } | Target::Parts { .. })
+    }
+
+    /// True when [`Archive::finish`] would write over an object of this key, because R2 takes no condition for that.
+    pub fn is_multipart(&self) -> bool {
+        matches!(self.target, Target::Parts { .. })
+    }
+
     /// The bytes held, as one array.
     pub fn first_block(&self) -> Uint8Array {
         join(&self.held, self.held_bytes)
@@ -100,7 +112,7 @@ impl Archive {
                 Ok(())
             }
             Target::Ended(_) => Ok(()),
-            Target::Stream { .. } => self.write_stream(block).await,
+            Target::Stream { .. } => self.write_but_the_last(block).await,
             Target::Parts { .. } => {
                 self.hold(block);
                 if self.held_bytes >= MULTIPART_PART_BYTES {
@@ -142,12 +154,10 @@ impl Archive {
             self.target = Target::Stream {
                 writer,
                 put: JsFuture::from(put),
+                bytes_to_come: length,
             };
             let first = self.take_held();
-            self.write_stream(&first).await?;
-        } else if self.exists(&facts.key).await? {
-            self.take_held();
-            self.target = Target::Ended(Archived::Existed);
+            self.write_but_the_last(&first).await?;
         } else {
             let Some(slot) = Slot::take(&PARTS_IN_FLIGHT, MULTIPART_IN_FLIGHT_MAX) else {
                 return Err(format!(
@@ -172,15 +182,21 @@ impl Archive {
         Ok(())
     }
 
-    /// Whether something lies under `key`.
-    pub async fn exists(&self, key: &str) -> Result<bool, String> {
-        let head = self.bucket.head(key).await;
-        Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
+    /// With its last byte written a put can no longer be given up.
+    async fn write_but_the_last(&mut self, block: &Uint8Array) -> Result<(), String> {
+        if let Target::Stream { bytes_to_come, .. } = &mut self.target {
+            *bytes_to_come = bytes_to_come.saturating_sub(u64::from(block.length()));
+            if *bytes_to_come == 0 {
+                self.hold(block);
+                return Ok(());
+            }
+        }
+        self.write_stream(block).await
     }
 
     /// A put may end before its last byte, because the key exists or because R2 failed; a write would then wait for ever.
     async fn write_stream(&mut self, block: &Uint8Array) -> Result<(), String> {
-        let Target::Stream { writer, put } = &mut self.target else {
+        let Target::Stream { writer, put, .. } = &mut self.target else {
             return Ok(());
         };
         let write = pin!(JsFuture::from(writer.write_with_chunk(block)));
@@ -235,15 +251,20 @@ impl Archive {
 
     /// Ends the object. When this returns `Stored`, R2 has it.
     pub async fn finish(mut self) -> Result<Archived, String> {
-        if let Target::Parts { .. } = self.target
-            && self.held_bytes > 0
-        {
-            self.upload_part().await?;
+        if self.held_bytes > 0 {
+            match self.target {
+                Target::Parts { .. } => self.upload_part().await?,
+                Target::Stream { .. } => {
+                    let last = self.take_held();
+                    self.write_stream(&last).await?;
+                }
+                Target::Holding | Target::Ended(_) => {}
+            }
         }
         match self.target {
             Target::Holding => Err("the archive was never begun".to_owned()),
             Target::Ended(archived) => Ok(archived),
-            Target::Stream { writer, put } => {
+            Target::Stream { writer, put, .. } => {
                 let close = pin!(JsFuture::from(writer.close()));
                 match select(close, put).await {
                     Either::Left((Ok(_), put)) => archived(put.await),
@@ -275,7 +296,7 @@ impl Archive {
     /// Gives up: nothing stays behind but, at worst, parts that R2 drops after seven days.
     pub async fn abort(self) {
         match self.target {
-            Target::Stream { writer, put } => {
+            Target::Stream { writer, put, .. } => {
                 // Both answer with the error that brought us here.
                 let _ = JsFuture::from(writer.abort()).await;
                 let _ = put.await;
@@ -343,6 +364,30 @@ pub async fn put_bytes(bucket: &Bucket, key: &str, body: &Uint8Array) -> Result<
     let failed = |e| format!("R2 put of {key} failed: {}", js::describe(&e));
     JsFuture::from(put.map_err(failed)?).await.map_err(failed)?;
     Ok(())
+}
+
+/// Whether there is an object of this key.
+pub async fn exists(bucket: &Bucket, key: &str) -> Result<bool, String> {
+    let head = bucket.head(key).await;
+    Ok(head.map_err(|e| format!("R2 head failed: {e}"))?.is_some())
+}
+
+/// The size and the SHA-256 (lower-case hex) of an object, read to its end; `None` when there is none.
+pub async fn size_and_digest(bucket: &Bucket, key: &str) -> Result<Option<(u64, String)>, String> {
+    let failed = |e: worker::Error| format!("R2 get of {key} failed: {e}");
+    let Some(object) = bucket.get(key).execute().await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
+    if let Some(body) = object.body()
+        && let worker::ResponseBody::Stream(stream) = body.response_body().map_err(failed)?
+    {
+        JsFuture::from(stream.pipe_to(digest.raw()))
+            .await
+            .map_err(|e| format!("R2 get of {key} broke off: {}", js::describe(&e)))?;
+    }
+    let digest = digest.digest().await.map_err(failed)?;
+    Ok(Some((object.size(), js::hex(&digest))))
 }
 
 /// Deletes objects of the caller's; at most a thousand a call, R2's limit.

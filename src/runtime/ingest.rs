@@ -6,39 +6,36 @@
 
 use super::archive::{Archive, Archived, ObjectFacts};
 use super::js::{self, BlockReader};
-use super::objects::ledger::{Count, LookupQuery};
-use super::objects::registry::{JobRow, JobsQuery};
-use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes, now_millis};
-use super::pipeline::{self, Pipeline, Ready};
-use super::{archive, config, jobs, owed};
+use super::objects::ledger::Count;
+use super::objects::{Class, call, now_millis};
+use super::pipeline::{self, Pipeline};
+use super::{archive, config, jobs};
 use crate::api::bearer_token;
 use crate::batch::reader::Encoding;
 use crate::batch::test_message::is_test_message;
-use crate::ledger::{
-    Commit, CommitResult, JobSelection, Lookup, Occurrence, SelectionState,
-    instance_name as ledger_name, minute_of,
-};
+use crate::ledger::{Lookup, Occurrence, instance_name as ledger_name};
 use crate::limits::BATCHES_IN_FLIGHT_MAX;
 use crate::logpush::archive_key::{ArchiveKey, UNDATED_DAY};
 use crate::logpush::catalogue::Dataset;
 use crate::logpush::scope::Scope;
-use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
-use crate::route::{Keep, Routes};
+use crate::route::Routes;
 use crate::time;
-use futures_util::future::{join_all, join3};
+use futures_util::future::join3;
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
 use worker::{Bucket, Env, Request, Response, Result};
 
+mod hand_over;
+
 /// Seconds after which Logpush should try again when we can not take a batch now.
 const RETRY_AFTER_SECS: &str = "5";
 
-/// No attempt lasts this long: Logpush gives up much earlier, and the runtime ends a request whose sender has gone.
-const ATTEMPT_MAX_MILLIS: u64 = 3_600_000;
+/// Objects that begin like a batch, looked at to find its own. A sender would have to cut one batch anew that often.
+const RIVALS_MAX: usize = 8;
 
 /// Where an upload was sent.
 pub struct Target {
@@ -160,11 +157,11 @@ async fn take(
         routes: &routes,
         pipeline: Pipeline::new(Some(slot), &routes, bucket.clone()),
         received_at_millis,
+        bucket: &bucket,
         key: None,
-        is_whole: false,
-        is_retry: false,
+        rivals: Vec::new(),
     };
-    let result = batch.take(request, bucket).await;
+    let result = batch.take(request).await;
     if result.is_err() {
         batch.pipeline.clean_up().await;
     }
@@ -178,27 +175,36 @@ struct Batch<'r> {
     routes: &'r Routes,
     pipeline: Pipeline<'r>,
     received_at_millis: u64,
+    bucket: &'r Bucket,
     key: Option<ArchiveKey>,
-    /// All of the body was there when the object was begun.
-    is_whole: bool,
-    /// An earlier attempt stored the object and died before its commit.
-    is_retry: bool,
+    /// The objects that have the keys which this batch would have had.
+    rivals: Vec<String>,
+}
+
+/// Where the bytes of a batch lie.
+enum Placed {
+    /// In an object that this attempt made.
+    New { key: ArchiveKey, bytes: u64 },
+    /// In the object of an attempt that died before its commit.
+    Adopted { key: ArchiveKey, bytes: u64 },
+    /// In the object of a committed batch: there is nothing left to do.
+    Committed { object: String },
+}
+
+fn object_went_away() -> Refusal {
+    later("archive_failed")("the archived object went away".to_owned())
 }
 
 impl Batch<'_> {
-    async fn take(
-        &mut self,
-        request: &Request,
-        bucket: Bucket,
-    ) -> std::result::Result<Value, Refusal> {
+    async fn take(&mut self, request: &Request) -> std::result::Result<Value, Refusal> {
         let content_length = request
             .headers()
             .get("Content-Length")
             .ok()
             .flatten()
             .and_then(|length| length.trim().parse().ok());
-        let mut archive = Archive::new(bucket.clone(), content_length);
-        let read = self.read(request, &mut archive, content_length).await;
+        let mut archive = Archive::new(self.bucket.clone(), content_length);
+        let read = self.read(request, &mut archive).await;
         let batch_id = match read {
             Ok(Some(batch_id)) => batch_id,
             Ok(None) => return self.count_test().await,
@@ -207,35 +213,16 @@ impl Batch<'_> {
                 return Err(refusal);
             }
         };
-        let archived = archive.finish().await.map_err(later("archive_failed"))?;
         let Some(key) = self.key.take() else {
+            archive.abort().await;
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
-        let object_bytes = match archived {
-            // A whole one has its id in its key, so it can not have been stored under another.
-            Archived::Stored(size) if self.is_whole => size,
-            Archived::Stored(size) => {
-                let known = self.lookup(&key, batch_id.clone()).await?;
-                match known.object {
-                    None => size,
-                    Some(object) => {
-                        // Its first attempt came with a length and this one without, or the other way round.
-                        if object != key.object {
-                            archive::delete_all(&bucket, std::slice::from_ref(&key.object)).await;
-                        }
-                        return self.duplicate(&batch_id, &key.day, &object).await;
-                    }
-                }
-            }
-            Archived::Existed => match self.adopt(&bucket, &batch_id, &key).await? {
-                Some(size) => {
-                    self.is_retry = true;
-                    size
-                }
-                None => return self.duplicate(&batch_id, &key.day, &key.object).await,
-            },
-        };
-        self.hand_over(&bucket, batch_id, key, object_bytes).await
+        let day = key.day.clone();
+        match self.place(archive, &batch_id, key).await? {
+            Placed::New { key, bytes } => self.hand_over(batch_id, key, bytes, false).await,
+            Placed::Adopted { key, bytes } => self.hand_over(batch_id, key, bytes, true).await,
+            Placed::Committed { object } => self.duplicate(&batch_id, &day, &object).await,
+        }
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
@@ -243,7 +230,6 @@ impl Batch<'_> {
         &mut self,
         request: &Request,
         archive: &mut Archive,
-        content_length: Option<u64>,
     ) -> std::result::Result<Option<String>, Refusal> {
         let cut_off = |e: JsValue| Refusal::Status {
             status: 400,
@@ -267,18 +253,13 @@ impl Batch<'_> {
                 hashed.map_err(internal)?;
                 routed.map_err(later("spool_failed"))?;
                 if archive.wants_key() {
-                    let first = archive.first_block();
-                    let length = content_length.unwrap_or(0).to_le_bytes();
-                    let hash = sha256(&[first, js::bytes(&length)])
-                        .await
-                        .map_err(internal)?;
-                    self.begin(archive, hash, content_length.is_some(), false)
-                        .await?;
+                    let hash = sha256(&archive.first_block()).await.map_err(internal)?;
+                    self.begin(archive, hash, false).await?;
                 }
             }
         }
         JsFuture::from(hasher.close()).await.map_err(internal)?;
-        let batch_id = hex(&digest.digest().await.map_err(unreachable_object)?);
+        let batch_id = js::hex(&digest.digest().await.map_err(unreachable_object)?);
         if archive.is_holding() && is_test_message(&archive.first_block().to_vec()) {
             return Ok(None);
         }
@@ -287,18 +268,16 @@ impl Batch<'_> {
             .await
             .map_err(later("spool_failed"))?;
         if archive.is_holding() {
-            self.begin(archive, batch_id.clone(), true, true).await?;
+            self.begin(archive, batch_id.clone(), true).await?;
         }
         Ok(Some(batch_id))
     }
 
-    /// Makes the key from what was read so far, and begins the object. `is_distinct`: batches that begin with the same
-    /// bytes have different hashes, because their length went into it.
+    /// Makes the key from what was read so far, and begins the object. `is_whole`: what is held is all of the body.
     async fn begin(
         &mut self,
         archive: &mut Archive,
         hash: String,
-        is_distinct: bool,
         is_whole: bool,
     ) -> std::result::Result<(), Refusal> {
         let times = self.pipeline.router.times();
@@ -310,8 +289,17 @@ impl Batch<'_> {
             &hash,
             is_gzip,
         );
-        if !is_distinct {
-            key = self.free_key(archive, key).await?;
+        // The key of a large batch is made of its beginning, and a sender that cuts a batch anew may send one that begins
+        // like another and goes on differently.
+        let first_key = key.clone();
+        while !is_whole
+            && self.rivals.len() < RIVALS_MAX
+            && archive::exists(self.bucket, &key.object)
+                .await
+                .map_err(later("archive_failed"))?
+        {
+            self.rivals.push(key.object);
+            key = first_key.beside(self.rivals.len() + 1);
         }
         let mut metadata = HashMap::from([("dataset".to_owned(), self.target.dataset.clone())]);
         if let Some(first) = times.first {
@@ -336,329 +324,75 @@ impl Batch<'_> {
             metadata,
         };
         self.key = Some(key);
-        self.is_whole = is_whole;
         archive
             .begin(facts, is_whole)
             .await
             .map_err(later("archive_failed"))
     }
 
-    /// A sender that cuts a batch anew may send one that begins like a committed one and goes on differently. Should it
-    /// be the same batch after all, the commit will say so, and the second object goes.
-    async fn free_key(
+    fn ledger_name(&self, day: &str) -> String {
+        ledger_name(&self.target.scope.to_string(), &self.target.dataset, day)
+    }
+
+    /// Makes the object exist, unless this batch has one. Nothing is written over and nothing is deleted: what an
+    /// uncommitted object belongs to may be about to commit.
+    async fn place(
         &self,
-        archive: &Archive,
+        archive: Archive,
+        batch_id: &str,
         key: ArchiveKey,
-    ) -> std::result::Result<ArchiveKey, Refusal> {
-        let exists = archive.exists(&key.object).await;
-        if !exists.map_err(later("archive_failed"))? {
-            return Ok(key);
-        }
-        let known = self.lookup(&key, String::new()).await?;
-        Ok(if known.object_is_taken {
-            key.with_suffix(&js::unique_name())
-        } else {
-            key
-        })
-    }
-
-    fn ledger_name(&self, key: &ArchiveKey) -> String {
-        let scope = self.target.scope.to_string();
-        ledger_name(&scope, &self.target.dataset, &key.day)
-    }
-
-    async fn lookup(
-        &self,
-        key: &ArchiveKey,
-        batch_id: String,
-    ) -> std::result::Result<Lookup, Refusal> {
-        let query = LookupQuery {
-            batch_id,
-            object: key.object.clone(),
-        };
-        let ledger = self.ledger_name(key);
-        call(self.env, Class::Ledger, &ledger, "lookup", &query)
-            .await
-            .map_err(unreachable_object)
-    }
-
-    /// The object was there before us. `None`: the batch is committed, nothing is left to do. A size: an earlier attempt
-    /// died before its commit, and the object, which is proved to hold these bytes, is now ours.
-    async fn adopt(
-        &self,
-        bucket: &Bucket,
-        batch_id: &str,
-        key: &ArchiveKey,
-    ) -> std::result::Result<Option<u64>, Refusal> {
-        let known = self.lookup(key, batch_id.to_owned()).await?;
-        if known.is_committed {
-            return Ok(None);
-        }
-        let object = bucket
-            .get(&key.object)
-            .execute()
-            .await
-            .map_err(unreachable_object)?;
-        let Some(object) = object else {
-            return Err(later("archive_failed")(
-                "the archived object went away".to_owned(),
-            ));
-        };
-        let (size, uploaded_at) = (object.size(), object.uploaded().as_millis());
-        let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
-        if let Some(body) = object.body()
-            && let worker::ResponseBody::Stream(stream) =
-                body.response_body().map_err(unreachable_object)?
-        {
-            JsFuture::from(stream.pipe_to(digest.raw()))
-                .await
-                .map_err(|e| later("archive_failed")(js::describe(&e)))?;
-        }
-        let stored = hex(&digest.digest().await.map_err(unreachable_object)?);
-        if stored == batch_id {
-            return Ok(Some(size));
-        }
-        // Another batch has the same first block and the same length, or none at all. Its attempt may still be under way
-        // and must keep its object; one that died long ago has no use for it.
-        let age = now_millis().saturating_sub(uploaded_at);
-        if !known.object_is_taken && age > ATTEMPT_MAX_MILLIS {
-            bucket
-                .delete(&key.object)
-                .await
-                .map_err(unreachable_object)?;
-        }
-        Err(later("archive_key_taken")(format!(
-            "{} holds another batch",
-            key.object
-        )))
-    }
-
-    async fn hand_over(
-        &mut self,
-        bucket: &Bucket,
-        batch_id: String,
-        key: ArchiveKey,
-        object_bytes: u64,
-    ) -> std::result::Result<Value, Refusal> {
-        let quarantine = self.write_quarantine(bucket, &batch_id, &key).await?;
-        let selections = self
-            .append_all(bucket, &batch_id, &key, object_bytes)
-            .await?;
-        let meter = self.pipeline.meter().clone();
-        let times = self.pipeline.router.times();
-        let mut invalid: BTreeMap<String, u64> = self
-            .pipeline
-            .router
-            .invalid()
-            .iter()
-            .map(|(reason, count)| ((*reason).to_owned(), *count))
-            .collect();
-        if let Some(fault) = self.pipeline.fault() {
-            *invalid.entry(fault.as_str().to_owned()).or_default() += 1;
-        }
-        let millis = |at: time::UnixNanos| i64::try_from(at / 1_000_000).unwrap_or_default();
-        let commit = Commit {
-            batch_id: batch_id.clone(),
-            scope: self.target.scope.to_string(),
-            dataset: self.target.dataset.clone(),
-            day: key.day.clone(),
-            object: key.object.clone(),
-            object_bytes,
-            received_at_millis: self.received_at_millis,
-            event_millis: times
-                .earliest
-                .zip(times.latest)
-                .map(|(earliest, latest)| (millis(earliest), millis(latest))),
-            records: meter.records,
-            bytes_raw: meter.bytes_raw,
-            bytes_compressed: meter.bytes_compressed,
-            invalid_lines: meter.invalid_lines,
-            invalid,
-            quarantine,
-            selections,
-        };
-        let ledger = self.ledger_name(&key);
-        let result: CommitResult = call(self.env, Class::Ledger, &ledger, "commit", &commit)
-            .await
-            .map_err(unreachable_object)?;
-        let (result, object) = match result {
-            CommitResult::Committed => ("accepted", key.object),
-            CommitResult::Duplicate { object } => ("duplicate", object),
-        };
-        Ok(json!({
-            "ok": true,
-            "result": result,
-            "batch_id": batch_id,
-            "object": object,
-            "records": meter.records,
-            "invalid_lines": meter.invalid_lines,
-        }))
-    }
-
-    async fn write_quarantine(
-        &self,
-        bucket: &Bucket,
-        batch_id: &str,
-        key: &ArchiveKey,
-    ) -> std::result::Result<Option<String>, Refusal> {
-        let lines = self.pipeline.router.quarantine();
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        let (scope, dataset) = (&self.target.scope, &self.target.dataset);
-        let name = format!("quarantine/{scope}/{dataset}/{}/{batch_id}.ndjson", key.day);
-        archive::put_bytes(bucket, &name, &js::bytes(lines))
-            .await
-            .map_err(later("quarantine_failed"))?;
-        Ok(Some(name))
-    }
-
-    /// Gives every job what it selected. A job whose outbox does not take it is owed its selection; that is no reason
-    /// to refuse the batch.
-    async fn append_all(
-        &mut self,
-        bucket: &Bucket,
-        batch_id: &str,
-        key: &ArchiveKey,
-        object_bytes: u64,
-    ) -> std::result::Result<Vec<JobSelection>, Refusal> {
-        let meter = self.pipeline.meter();
-        let is_one_clean_gzip = meter.members == 1
-            && meter.invalid_lines == 0
-            && self.pipeline.fault().is_none()
-            && meter.bytes_raw > 0;
-        let mut handed_over = Vec::new();
-        let unreadable = self.routes.unreadable.iter();
-        let mut owed: Vec<JobSelection> = unreadable
-            .map(|job_id| self.owe(*job_id, "its filter can not be read: set it anew"))
-            .collect();
-        for (index, job) in self.routes.jobs.iter().enumerate() {
-            let selection = self.pipeline.router.selections().get(index);
-            let (records, bytes) =
-                selection.map_or((0, 0), |selection| (selection.records, selection.bytes));
-            if records == 0 {
-                continue;
+    ) -> std::result::Result<Placed, Refusal> {
+        if archive.is_open() {
+            let found = self.find(batch_id, &key, archive.is_multipart()).await;
+            if !matches!(found, Ok(None)) {
+                archive.abort().await;
+                return found.and_then(|placed| placed.ok_or_else(object_went_away));
             }
-            let ready = match job.keep {
-                Keep::Copy => match self.pipeline.ready(index).await {
-                    Ok(ready) => ready,
-                    Err(e) => {
-                        for (_, Ready { spooled, .. }) in handed_over {
-                            archive::delete_all(bucket, &spooled).await;
-                        }
-                        return Err(later("spool_failed")(e));
-                    }
-                },
-                Keep::Reference if is_one_clean_gzip => {
-                    let source = EntrySource::Archive {
-                        key: key.object.clone(),
-                        size: object_bytes,
+        }
+        match archive.finish().await.map_err(later("archive_failed"))? {
+            Archived::Stored(bytes) => Ok(Placed::New { key, bytes }),
+            Archived::Existed => {
+                let found = self.find(batch_id, &key, true).await?;
+                found.ok_or_else(object_went_away)
+            }
+        }
+    }
+
+    /// Where this batch is already: committed, under whatever key it came then; or in the object of an attempt that died
+    /// before its commit, which is ours when it is proved to hold these bytes. `looks_at_key`: at our own key, too.
+    async fn find(
+        &self,
+        batch_id: &str,
+        key: &ArchiveKey,
+        looks_at_key: bool,
+    ) -> std::result::Result<Option<Placed>, Refusal> {
+        let ledger = self.ledger_name(&key.day);
+        let known: Lookup = call(self.env, Class::Ledger, &ledger, "lookup", &batch_id)
+            .await
+            .map_err(unreachable_object)?;
+        if let Some(object) = known.object {
+            return Ok(Some(Placed::Committed { object }));
+        }
+        let own = looks_at_key.then_some(&key.object);
+        for object in self.rivals.iter().chain(own) {
+            let held = archive::size_and_digest(self.bucket, object).await;
+            match held.map_err(later("archive_failed"))? {
+                Some((bytes, digest)) if digest == batch_id => {
+                    let key = ArchiveKey {
+                        day: key.day.clone(),
+                        object: object.clone(),
                     };
-                    Ready {
-                        segments: vec![(crate::route::Segment { records, bytes }, source)],
-                        inline: Uint8Array::new_with_length(0),
-                        spooled: Vec::new(),
-                    }
+                    return Ok(Some(Placed::Adopted { key, bytes }));
                 }
-                Keep::Reference => {
-                    let reason = "the batch can not be passed on as it came";
-                    owed.push(self.owe(job.job_id, reason));
-                    continue;
+                // Another batch that begins alike was quicker; the next attempt sees that from the beginning.
+                Some(_) if *object == key.object => {
+                    let message = format!("{object} holds other bytes");
+                    return Err(later("archive_key_taken")(message));
                 }
-            };
-            handed_over.push((job.job_id, ready));
-        }
-        let appends = handed_over
-            .into_iter()
-            .map(|(job_id, ready)| self.append(bucket, job_id, batch_id, ready));
-        let mut selections = join_all(appends).await;
-        selections.append(&mut owed);
-        if self.is_retry {
-            let known = selections.iter().map(|selection| selection.job_id);
-            let known: BTreeSet<u64> = known.collect();
-            selections.append(&mut self.held_before(batch_id, &known).await?);
-        }
-        Ok(selections)
-    }
-
-    /// What the attempt that died had stored for jobs that select nothing any more, because they were changed, disabled or
-    /// deleted since. It will be delivered, so the ledger has to know it.
-    async fn held_before(
-        &self,
-        batch_id: &str,
-        known: &BTreeSet<u64>,
-    ) -> std::result::Result<Vec<JobSelection>, Refusal> {
-        let query = JobsQuery {
-            scope: Some(self.target.scope.to_string()),
-            dataset: Some(self.target.dataset.clone()),
-            with_deleted: true,
-            ..JobsQuery::default()
-        };
-        let rows: Vec<JobRow> = call(self.env, Class::Registry, REGISTRY_NAME, "jobs", &query)
-            .await
-            .map_err(unreachable_object)?;
-        let mut selections = Vec::new();
-        for job_id in rows.into_iter().map(|row| row.job.id) {
-            if !known.contains(&job_id)
-                && let Some(holding) = owed::holding(self.env, job_id, batch_id)
-                    .await
-                    .map_err(unreachable_object)?
-            {
-                selections.push(stored(job_id, holding));
+                _ => {}
             }
         }
-        Ok(selections)
-    }
-
-    async fn append(
-        &self,
-        bucket: &Bucket,
-        job_id: u64,
-        batch_id: &str,
-        ready: Ready,
-    ) -> JobSelection {
-        let append = Append {
-            job_id,
-            batch_id: batch_id.to_owned(),
-            received_at_millis: self.received_at_millis,
-            segments: ready.segments,
-        };
-        let name = instance_name(job_id);
-        let answer: Result<AppendAnswer> = call_with_bytes(
-            self.env,
-            Class::Outbox,
-            &name,
-            "append",
-            &append,
-            &ready.inline,
-        )
-        .await;
-        match answer {
-            // After an error nobody knows whether the rows are there, so what they may refer to stays.
-            Err(e) => self.owe(job_id, &e.to_string()),
-            Ok(AppendAnswer::Full) => {
-                archive::delete_all(bucket, &ready.spooled).await;
-                self.owe(job_id, "the outbox is full")
-            }
-            Ok(AppendAnswer::Duplicate(holding)) => {
-                archive::delete_all(bucket, &ready.spooled).await;
-                stored(job_id, holding)
-            }
-            Ok(AppendAnswer::Stored(holding)) => stored(job_id, holding),
-        }
-    }
-
-    fn owe(&self, job_id: u64, reason: &str) -> JobSelection {
-        let state = SelectionState::Owed {
-            reason: reason.to_owned(),
-        };
-        JobSelection {
-            job_id,
-            records: 0,
-            bytes: 0,
-            minute: minute_of(self.received_at_millis),
-            state,
-        }
+        Ok(None)
     }
 
     async fn duplicate(
@@ -678,51 +412,25 @@ impl Batch<'_> {
     }
 
     async fn count(&self, what: Occurrence, day: &str) -> std::result::Result<(), Refusal> {
-        let scope = self.target.scope.to_string();
-        let name = ledger_name(&scope, &self.target.dataset, day);
         let count = Count {
             what,
-            scope,
+            scope: self.target.scope.to_string(),
             dataset: self.target.dataset.clone(),
             day: day.to_owned(),
             at_millis: self.received_at_millis,
         };
-        call(self.env, Class::Ledger, &name, "count", &count)
+        let ledger = self.ledger_name(day);
+        call(self.env, Class::Ledger, &ledger, "count", &count)
             .await
             .map_err(unreachable_object)
     }
 }
 
-fn stored(job_id: u64, holding: Holding) -> JobSelection {
-    let Holding {
-        records,
-        bytes,
-        minute,
-    } = holding;
-    JobSelection {
-        job_id,
-        records,
-        bytes,
-        minute,
-        state: SelectionState::Stored,
-    }
-}
-
 /// SHA-256 by the runtime, lower-case hex.
-async fn sha256(parts: &[Uint8Array]) -> std::result::Result<String, JsValue> {
+async fn sha256(bytes: &Uint8Array) -> std::result::Result<String, JsValue> {
     let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
     let writer = digest.raw().get_writer()?;
-    for part in parts {
-        JsFuture::from(writer.write_with_chunk(part)).await?;
-    }
+    JsFuture::from(writer.write_with_chunk(bytes)).await?;
     JsFuture::from(writer.close()).await?;
-    Ok(hex(&digest.digest().await.map_err(JsValue::from)?))
-}
-
-fn hex(bytes: &Uint8Array) -> String {
-    bytes
-        .to_vec()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Ok(js::hex(&digest.digest().await.map_err(JsValue::from)?))
 }

@@ -93,6 +93,12 @@ pub fn bytes(bytes: &[u8]) -> Uint8Array {
     Uint8Array::from(bytes)
 }
 
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &Uint8Array) -> String {
+    let bytes = bytes.to_vec();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Several runs of bytes as one JavaScript array, copied once.
 pub fn concatenated<'b>(blocks: impl Iterator<Item = &'b [u8]>, length: usize) -> Uint8Array {
     let joined = Uint8Array::new_with_length(u32::try_from(length).unwrap_or(u32::MAX));

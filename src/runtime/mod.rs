@@ -17,11 +17,14 @@ mod stats;
 use crate::api::Access;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
+use std::future::Future;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{Context, Env, Method, Request, Response, Result, event};
 
 /// Every request, by path.
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
     if path.starts_with("/client/v4/") {
         return api::handle(&mut request, &env).await;
@@ -29,7 +32,10 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
     if let Some(rest) = path.strip_prefix("/ingest/") {
         return match (request.method(), target(rest)) {
             (Method::Post | Method::Put, Some(target)) => {
-                ingest::handle(&request, &env, &target).await
+                to_its_end(&context, async move {
+                    ingest::handle(&request, &env, &target).await
+                })
+                .await
             }
             (_, Some(_)) => method_not_allowed("POST, PUT", "send batches by POST or PUT"),
             (_, None) => error(
@@ -73,6 +79,25 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
             "there is /ingest/…, /client/v4/…, /stats and /healthz",
         ),
     }
+}
+
+/// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an
+/// attempt holds is let go. The runtime would otherwise stop in the middle and leave all of it in memory.
+async fn to_its_end(
+    context: &Context,
+    work: impl Future<Output = Result<Response>> + 'static,
+) -> Result<Response> {
+    let answer = future_to_promise(async move {
+        let response: web_sys::Response = work.await.map_err(JsValue::from)?.into();
+        Ok(response.into())
+    });
+    let end = JsFuture::from(answer.clone());
+    context.wait_until(async move {
+        // The same result, which the request itself reports.
+        let _ = end.await;
+    });
+    let response: web_sys::Response = JsFuture::from(answer).await?.unchecked_into();
+    Ok(response.into())
 }
 
 /// An error outside the Logpush API, whose envelope is its own.

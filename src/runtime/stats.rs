@@ -25,7 +25,7 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     };
     for (name, value) in url.query_pairs() {
         let instant = || {
-            time::parse_str(&value)
+            time::instant_from_str(&value)
                 .and_then(|nanos| u64::try_from(nanos / 1_000_000).ok())
                 .ok_or_else(|| format!("`{name}` must be a time: RFC 3339 or unix seconds"))
         };

@@ -25,7 +25,6 @@ const MIGRATIONS: &[&str] = &["
         received_at INTEGER NOT NULL, first_at INTEGER, last_at INTEGER, records INTEGER NOT NULL,
         bytes_raw INTEGER NOT NULL, bytes_compressed INTEGER NOT NULL, invalid_lines INTEGER NOT NULL,
         quarantine TEXT) WITHOUT ROWID;
-    CREATE INDEX batches_by_object ON batches (object);
     CREATE TABLE selections (batch TEXT NOT NULL, job INTEGER NOT NULL, minute INTEGER NOT NULL, records INTEGER NOT NULL,
         bytes INTEGER NOT NULL, owed TEXT, attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (batch, job)) WITHOUT ROWID;
@@ -46,15 +45,6 @@ pub const PRESENCE_MILLIS: u64 = 3_600_000;
 
 /// Owed selections made in one alarm; more follow in the next one.
 const OWED_PER_ALARM: u64 = 8;
-
-/// A batch to look up.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct LookupQuery {
-    /// The batch.
-    pub batch_id: String,
-    /// The object that it would be archived under.
-    pub object: String,
-}
 
 /// Something to count that is no batch.
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,8 +101,8 @@ impl DurableObject for Ledger {
                 Ok((commit, _)) => answer(self.commit(commit).await),
                 Err(e) => answer::<()>(Err(e)),
             },
-            "/lookup" => match question(&mut request).await {
-                Ok((query, _)) => answer(self.lookup(&query)),
+            "/lookup" => match question::<String>(&mut request).await {
+                Ok((batch_id, _)) => answer(self.lookup(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/count" => match question(&mut request).await {
@@ -196,14 +186,7 @@ impl Ledger {
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
         let sql = self.sql()?;
         let minute = minute_of(commit.received_at_millis);
-        #[derive(Deserialize)]
-        struct Known {
-            object: String,
-        }
-        let known: Option<Known> = sql.first(
-            "SELECT object FROM batches WHERE id = ?",
-            params![&commit.batch_id],
-        )?;
+        let known = self.lookup(&commit.batch_id)?.object;
         if known.is_none() {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
@@ -256,7 +239,7 @@ impl Ledger {
         }
         Ok(match known {
             None => CommitResult::Committed,
-            Some(Known { object }) => CommitResult::Duplicate { object },
+            Some(object) => CommitResult::Duplicate { object },
         })
     }
 
@@ -330,24 +313,11 @@ impl Ledger {
         self.add_occurrence(minute_of(count.at_millis), count.what)
     }
 
-    fn lookup(&self, query: &LookupQuery) -> Result<Lookup> {
-        #[derive(Deserialize)]
-        struct Row {
-            id: String,
-            object: String,
-        }
-        let rows: Vec<Row> = self.sql()?.rows(
-            "SELECT id, object FROM batches WHERE id = ? OR object = ?",
-            params![&query.batch_id, &query.object],
-        )?;
-        let own = rows.iter().find(|row| row.id == query.batch_id);
-        Ok(Lookup {
-            is_committed: own.is_some(),
-            object: own.map(|row| row.object.clone()),
-            object_is_taken: rows
-                .iter()
-                .any(|row| row.id != query.batch_id && row.object == query.object),
-        })
+    fn lookup(&self, batch_id: &str) -> Result<Lookup> {
+        let known: Option<Lookup> = self
+            .sql()?
+            .first("SELECT object FROM batches WHERE id = ?", params![batch_id])?;
+        Ok(known.unwrap_or(Lookup { object: None }))
     }
 
     fn summary(&self, range: MinuteRange) -> Result<Summary> {
