@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::thread::LocalKey;
 
-/// A place that has not moved for this long no longer counts. The runtime drops the requests of senders that went away
-/// without running what is left of them, so a plain counter would only grow.
+/// A place that has not moved for this long no longer counts. Should the runtime end an attempt without running what is
+/// left of it, a plain counter would never come down again.
 const STALLED_MILLIS: u64 = 60_000;
 
 /// A pool of places.
