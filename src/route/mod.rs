@@ -1,9 +1,16 @@
 //! From a record to what each job gets.
 
+mod assembly;
 pub mod filter;
+mod json;
 mod payload;
+mod sample;
+pub mod shape;
 
+pub use assembly::{Assembly, NDJSON};
 pub use payload::{Payload, Segment};
+pub use sample::Sample;
+pub use shape::Shape;
 
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
