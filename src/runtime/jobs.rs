@@ -118,6 +118,9 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
             job_id: job.id,
+            sample: None,
+            shape: None,
+            assembly: None,
             keep: if filter.is_none() && !has_limits {
                 whole
             } else {
