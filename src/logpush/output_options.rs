@@ -239,6 +239,22 @@ impl OutputOptions {
     /// # Errors
     /// The first name that the dataset does not have.
     pub fn check_fields(&self, dataset: &Dataset) -> Result<(), OutputOptionsError> {
+        self.check_names("field_names", dataset)
+    }
+
+    /// [`check_fields`](Self::check_fields) of what [`from_logpull`](Self::from_logpull) read.
+    ///
+    /// # Errors
+    /// The first name that the dataset does not have.
+    pub fn check_logpull_fields(&self, dataset: &Dataset) -> Result<(), OutputOptionsError> {
+        self.check_names("fields", dataset)
+    }
+
+    fn check_names(
+        &self,
+        option: &'static str,
+        dataset: &Dataset,
+    ) -> Result<(), OutputOptionsError> {
         let unknown = |option: &'static str, name: &str| E::UnknownField {
             option,
             name: name.to_owned(),
@@ -248,7 +264,7 @@ impl OutputOptions {
         let is_unknown = |name: &&str| !dataset.fields.contains_key(*name);
         let mut named = self.field_names.iter().map(String::as_str);
         if let Some(name) = named.find(is_unknown) {
-            return Err(unknown("field_names", name));
+            return Err(unknown(option, name));
         }
         if self.field_names.is_empty()
             && let Some(template) = &self.record_template
