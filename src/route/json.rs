@@ -1,6 +1,6 @@
 //! Raw JSON text that the scan has found valid: what a value stands for, and what is inside.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use std::borrow::Cow;
 
 /// The bytes that a JSON string stands for; `None` for any other type. A surrogate without its partner becomes U+FFFD.
@@ -20,11 +20,13 @@ fn unescape(inner: &[u8], first: usize) -> Vec<u8> {
     let (plain, mut rest) = inner.split_at(first);
     out.extend_from_slice(plain);
     while let [byte, after @ ..] = rest {
-        rest = after;
         if *byte != b'\\' {
-            out.push(*byte);
+            let (plain, escape) = rest.split_at(memchr(b'\\', rest).unwrap_or(rest.len()));
+            out.extend_from_slice(plain);
+            rest = escape;
             continue;
         }
+        rest = after;
         let [escape, after @ ..] = rest else { break };
         rest = after;
         let char = match escape {
@@ -66,19 +68,27 @@ fn code_unit(digits: &[u8]) -> (u32, &[u8]) {
 
 /// The elements of a JSON array; nothing for any other type.
 pub fn elements(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
-    match raw {
-        [b'[', inner @ .., b']'] => items(inner),
-        _ => items(b""),
-    }
+    let mut rest = match raw {
+        [b'[', inner @ .., b']'] => inner,
+        _ => &[],
+    };
+    std::iter::from_fn(move || {
+        let element;
+        (element, rest) = split_value(rest);
+        rest = after(rest, b',').unwrap_or_default();
+        (!element.is_empty()).then_some(element)
+    })
 }
 
 /// The members of a JSON object, each with its key (in quotes, as written) and its value; nothing for any other type.
 pub fn members(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    items(inside(raw).unwrap_or_default()).filter_map(|item| {
-        let colon = item.len() - after_string(item)?.len();
-        let (key, after) = item.split_at(colon);
-        let value = after.trim_ascii_start().strip_prefix(b":")?;
-        Some((key, value.trim_ascii_start()))
+    let mut rest = inside(raw).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (key, colon) = split_value(rest);
+        let value;
+        (value, rest) = split_value(after(colon, b':')?);
+        rest = after(rest, b',').unwrap_or_default();
+        Some((key, value))
     })
 }
 
@@ -90,44 +100,57 @@ pub fn inside(raw: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows the string with which the text begins.
-fn after_string(text: &[u8]) -> Option<&[u8]> {
-    let mut is_escaped = false;
-    let end = text.iter().skip(1).position(|byte| {
-        let ends = !is_escaped && *byte == b'"';
-        is_escaped = !is_escaped && *byte == b'\\';
-        ends
-    })?;
-    text.get(end + 2..)
+/// What follows the sign, with space before it.
+fn after(text: &[u8], sign: u8) -> Option<&[u8]> {
+    text.trim_ascii_start().strip_prefix(&[sign])
 }
 
-/// Cuts at the commas that are inside of nothing.
-fn items(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text.trim_ascii();
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
+/// The value with which the text begins, and what follows it.
+fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    let length = match text.first() {
+        Some(b'"') => string_length(text),
+        Some(b'{' | b'[') => nested_length(text),
+        _ => text
+            .iter()
+            .position(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n'))
+            .unwrap_or(text.len()),
+    };
+    text.split_at(length.min(text.len()))
+}
+
+/// Of the string with which the text begins, quotes included.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(rest) = text.get(at..)
+        && let Some(found) = memchr2(b'"', b'\\', rest)
+    {
+        if rest.get(found) == Some(&b'"') {
+            return at + found + 1;
         }
-        let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
-        let end = rest.iter().position(|byte| {
-            if in_string {
-                in_string = is_escaped || *byte != b'"';
-                is_escaped = !is_escaped && *byte == b'\\';
-                return false;
+        at += found + 2;
+    }
+    text.len()
+}
+
+/// Of the object or array with which the text begins.
+fn nested_length(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(rest) = text.get(at..) {
+        match rest.first() {
+            Some(b'"') => {
+                at += string_length(rest);
+                continue;
             }
-            match byte {
-                b'"' => in_string = true,
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                b',' => return depth == 0,
-                _ => {}
-            }
-            false
-        });
-        let element = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        rest = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default();
-        Some(element.trim_ascii())
-    })
+            Some(b'{' | b'[') => depth += 1,
+            Some(b'}' | b']') if depth <= 1 => return at + 1,
+            Some(b'}' | b']') => depth -= 1,
+            Some(_) => {}
+            None => break,
+        }
+        at += 1;
+    }
+    text.len()
 }
 
 #[cfg(test)]

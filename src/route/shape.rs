@@ -22,6 +22,8 @@ const FIXED_TIMES: [&str; 2] = ["EventTimestampMs", "timestampStartNanos"];
 pub struct Shape {
     body: Body,
     values: Values,
+    /// A text of the options may end where a value begins, or be `${` itself, and `${` is not wanted.
+    has_dollar_to_replace: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,24 @@ enum Piece {
         is_time: bool,
         form: Form,
     },
+}
+
+impl Body {
+    fn has_dollar(&self) -> bool {
+        match self {
+            Self::Pieces(pieces) => pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Text(text) if text.contains(&b'$'))),
+            Self::Everything {
+                before,
+                field_delimiter,
+                after,
+                ..
+            } => [before, field_delimiter, after]
+                .iter()
+                .any(|text| text.contains(&b'$')),
+        }
+    }
 }
 
 impl Shape {
@@ -87,7 +107,11 @@ impl Shape {
                     && !options.replace_cve_2021_44228
             }
         };
-        (!is_verbatim).then_some(Self { body, values })
+        (!is_verbatim).then_some(Self {
+            has_dollar_to_replace: values.replaces_cve && body.has_dollar(),
+            body,
+            values,
+        })
     }
 
     /// Appends a record to `out`. `line` is a JSON object and `fields` the raw text of its projected fields by slot.
@@ -125,8 +149,8 @@ impl Shape {
                 out.extend_from_slice(after);
             }
         }
-        // Values are clean by now, in every spelling; a text of the options may still end where a value begins.
-        if self.values.replaces_cve
+        // Values are clean by now, in every spelling, and none ends with a dollar.
+        if self.has_dollar_to_replace
             && let Some(record) = out.get_mut(start..)
         {
             replace_cve(record);
