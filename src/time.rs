@@ -39,7 +39,12 @@ fn from_integer(n: i128) -> Option<UnixNanos> {
 pub fn instant_from_number(text: &[u8]) -> Option<UnixNanos> {
     let text = std::str::from_utf8(text).ok()?;
     let Some((whole, fraction)) = text.split_once('.') else {
-        return from_integer(text.parse().ok()?);
+        // Nearly every time fits 64 bits, and those are quicker to read.
+        let n = match text.parse::<i64>() {
+            Ok(n) => i128::from(n),
+            Err(_) => text.parse().ok()?,
+        };
+        return from_integer(n);
     };
     let seconds: i128 = whole.parse().ok()?;
     if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -125,6 +130,129 @@ pub fn rfc3339(nanos: UnixNanos) -> String {
 #[must_use]
 pub fn rfc3339_millis(millis: u64) -> String {
     rfc3339(i128::from(millis) * 1_000_000)
+}
+
+/// Logpush's `timestamp_format`: how a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampFormat {
+    /// `1506702504433000200`
+    UnixNano,
+    /// `1506702504`
+    Unix,
+    /// `2017-09-29T16:28:24Z`
+    Rfc3339,
+    /// `2017-09-29T16:28:24.433Z`
+    Rfc3339Ms,
+    /// `2017-09-29T16:28:24.4330002Z`: as many decimals as there are, as Go writes them.
+    Rfc3339Ns,
+}
+
+impl TimestampFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::UnixNano,
+        Self::Unix,
+        Self::Rfc3339,
+        Self::Rfc3339Ms,
+        Self::Rfc3339Ns,
+    ];
+
+    /// Logpush's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnixNano => "unixnano",
+            Self::Unix => "unix",
+            Self::Rfc3339 => "rfc3339",
+            Self::Rfc3339Ms => "rfc3339ms",
+            Self::Rfc3339Ns => "rfc3339ns",
+        }
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
+    }
+
+    /// Writes an instant as JSON: a number, or a string with its quotes. What the format can not hold is cut, towards the
+    /// past.
+    pub fn write_json(self, nanos: UnixNanos, out: &mut Vec<u8>) {
+        let nanos = nanos.clamp(*NANOS_RANGE.start(), *NANOS_RANGE.end());
+        // Times of the years 1678 to 2261 fit 64 bits, and 128-bit division is slow in wasm.
+        let (seconds, below) = match i64::try_from(nanos) {
+            Ok(nanos) => (
+                nanos.div_euclid(1_000_000_000),
+                nanos.rem_euclid(1_000_000_000),
+            ),
+            Err(_) => (
+                nanos.div_euclid(1_000_000_000) as i64,
+                nanos.rem_euclid(1_000_000_000) as i64,
+            ),
+        };
+        match self {
+            Self::UnixNano => match i64::try_from(nanos) {
+                Ok(nanos) => out.extend_from_slice(nanos.to_string().as_bytes()),
+                Err(_) => out.extend_from_slice(nanos.to_string().as_bytes()),
+            },
+            Self::Unix => out.extend_from_slice(seconds.to_string().as_bytes()),
+            Self::Rfc3339 => write_utc(seconds, 0, 0, out),
+            Self::Rfc3339Ms => write_utc(seconds, below / 1_000_000, 3, out),
+            Self::Rfc3339Ns => {
+                let (mut decimals, mut width) = (below, 9);
+                while width > 0 && decimals % 10 == 0 {
+                    decimals /= 10;
+                    width -= 1;
+                }
+                write_utc(seconds, decimals, width, out);
+            }
+        }
+    }
+}
+
+/// `"2017-09-29T16:28:24.433Z"`, quotes included; `decimals` has `width` digits.
+fn write_utc(seconds: i64, decimals: i64, width: usize, out: &mut Vec<u8>) {
+    let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Howard Hinnant's "days to civil", with years that begin in March so that the leap day is the last one.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let of_day = second_of_day;
+    for (before, number, width) in [
+        (b'"', year, 4),
+        (b'-', month, 2),
+        (b'-', day, 2),
+        (b'T', of_day / 3_600, 2),
+        (b':', of_day / 60 % 60, 2),
+        (b':', of_day % 60, 2),
+        (b'.', decimals, width),
+    ] {
+        if width > 0 {
+            out.push(before);
+            write_digits(number, width, out);
+        }
+    }
+    out.extend_from_slice(b"Z\"");
+}
+
+fn write_digits(number: i64, width: usize, out: &mut Vec<u8>) {
+    let end = out.len() + width;
+    out.resize(end, b'0');
+    let mut left = number;
+    for digit in out.iter_mut().rev().take(width) {
+        *digit += (left % 10) as u8;
+        left /= 10;
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +348,87 @@ mod tests {
         ]
     }
 
+    fn written(format: TimestampFormat, nanos: UnixNanos) -> String {
+        let mut out = Vec::new();
+        format.write_json(nanos, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_timestamp_format_has_logpushs_form() {
+        use TimestampFormat::*;
+        // The first two are Logpush's own examples.
+        for (nanos, format, text) in [
+            (1_506_702_504_433_000_200, UnixNano, "1506702504433000200"),
+            (1_506_702_504_433_000_200, Unix, "1506702504"),
+            (
+                1_677_250_367_123_456_789,
+                Rfc3339,
+                "\"2023-02-24T14:52:47Z\"",
+            ),
+            (
+                1_677_250_367_123_456_789,
+                Rfc3339Ms,
+                "\"2023-02-24T14:52:47.123Z\"",
+            ),
+            (
+                1_677_250_367_123_456_789,
+                Rfc3339Ns,
+                "\"2023-02-24T14:52:47.123456789Z\"",
+            ),
+            (
+                1_677_250_367_100_000_000,
+                Rfc3339Ms,
+                "\"2023-02-24T14:52:47.100Z\"",
+            ),
+            (
+                1_677_250_367_100_000_000,
+                Rfc3339Ns,
+                "\"2023-02-24T14:52:47.1Z\"",
+            ),
+            (
+                1_677_250_367_000_000_000,
+                Rfc3339Ns,
+                "\"2023-02-24T14:52:47Z\"",
+            ),
+            (
+                1_709_164_800_000_000_000,
+                Rfc3339,
+                "\"2024-02-29T00:00:00Z\"",
+            ),
+            (-1, Rfc3339Ms, "\"1969-12-31T23:59:59.999Z\""),
+            (-1, Unix, "-1"),
+            (GO_ZERO, Rfc3339, "\"0001-01-01T00:00:00Z\""),
+            (
+                *NANOS_RANGE.end(),
+                Rfc3339Ns,
+                "\"9999-12-30T22:00:00.999999999Z\"",
+            ),
+            (i128::MIN, Rfc3339, "\"0001-01-01T00:00:00Z\""),
+        ] {
+            assert_eq!(written(format, nanos), text);
+            assert_eq!(TimestampFormat::from_word(format.as_str()), Some(format));
+        }
+        assert_eq!(TimestampFormat::from_word("RFC3339"), None);
+    }
+
     proptest! {
+        #[test]
+        fn a_timestamp_format_writes_what_jiff_writes_and_is_read_back(nanos in instants()) {
+            let instant = Timestamp::from_nanosecond(nanos).unwrap();
+            let plain = written(TimestampFormat::Rfc3339Ns, nanos);
+            prop_assert_eq!(&plain, &format!("\"{instant}\""));
+            prop_assert_eq!(parse_json(plain.as_bytes()), Some(nanos).filter(is_set));
+            prop_assert_eq!(written(TimestampFormat::UnixNano, nanos), nanos.to_string());
+            let milli = nanos.div_euclid(1_000_000) * 1_000_000;
+            let text = written(TimestampFormat::Rfc3339Ms, nanos);
+            prop_assert_eq!(parse_json(text.as_bytes()), Some(milli).filter(is_set));
+            let second = nanos.div_euclid(1_000_000_000);
+            let text = written(TimestampFormat::Rfc3339, nanos);
+            prop_assert_eq!(parse_json(text.as_bytes()), Some(second * 1_000_000_000).filter(is_set));
+            prop_assert_eq!(written(TimestampFormat::Unix, nanos), second.to_string());
+        }
+
         #[test]
         fn rfc_3339_is_read_and_written_as_jiff_does(nanos in instants(), minutes in -1_439_i32..1_440) {
             let instant = Timestamp::from_nanosecond(nanos).unwrap();

@@ -299,8 +299,8 @@ fn what_is_wrong_with_a_job_is_said_with_the_members_name() {
         (
             "POST",
             JOBS,
-            json!({"destination_conf": CONF, "logpull_options": "sample=0.1"}),
-            "logpull_options: is not offered yet",
+            json!({"destination_conf": CONF, "logpull_options": "sample=2"}),
+            "logpull_options: sample must be a number above 0",
         ),
         (
             "PUT",

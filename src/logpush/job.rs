@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::destination_conf::masked;
+use super::output_options::{OutputOptions, OutputOptionsError};
 use super::scope::Scope;
 
 mod input;
@@ -27,6 +28,9 @@ pub const MAX_DATASET_CHARS: usize = 256;
 
 /// Most characters of a job's name.
 pub const MAX_NAME_CHARS: usize = 512;
+
+/// Most characters of an `ownership_challenge`.
+pub const MAX_OWNERSHIP_CHALLENGE_CHARS: usize = 4_096;
 
 /// `max_upload_bytes`: uncompressed bytes of one push.
 pub const UPLOAD_BYTES: std::ops::RangeInclusive<u64> = 5_000_000..=1_000_000_000;
@@ -92,10 +96,10 @@ pub struct Job {
     /// Logpush's `frequency`.
     #[serde(default)]
     pub frequency: Frequency,
-    /// Logpush's deprecated query string; not offered yet, so `None`.
+    /// Logpush's deprecated query string, as sent; counts when there are no `output_options`.
     #[serde(default)]
     pub logpull_options: Option<String>,
-    /// How records are written out; not offered yet, so `None` or an object of defaults, as sent.
+    /// How records are written out, as sent: an object. See [`Job::output`].
     #[serde(default)]
     pub output_options: Option<Value>,
     /// Uncompressed bytes of one push, in [`UPLOAD_BYTES`]; `None` leaves it to the destination.
@@ -107,6 +111,10 @@ pub struct Job {
     /// How long records are gathered, in [`UPLOAD_INTERVAL_SECS`].
     #[serde(default)]
     pub max_upload_interval_seconds: Option<u64>,
+    /// Logpush's `subrequest_merging`. Kept for whoever reads it back, and without effect here: what it asks for happens
+    /// at Cloudflare, in the job that pushes to this Worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subrequest_merging: Option<bool>,
     /// End of the time range of the last accepted push, RFC 3339.
     #[serde(default)]
     pub last_complete: Option<String>,
@@ -135,7 +143,7 @@ impl Job {
         } else {
             self.destination_conf.clone()
         };
-        json!({
+        let mut answer = json!({
             "id": self.id,
             "dataset": self.dataset,
             "frequency": self.frequency.as_str(),
@@ -152,7 +160,25 @@ impl Job {
             "last_complete": self.last_complete,
             "last_error": self.last_error,
             "error_message": self.error_message,
-        })
+        });
+        // Only Logpush's documentation knows it, the types of its SDKs do not.
+        if let (Some(merging), Some(members)) = (self.subrequest_merging, answer.as_object_mut()) {
+            members.insert("subrequest_merging".to_owned(), Value::Bool(merging));
+        }
+        answer
+    }
+
+    /// How its records are written out: by `output_options`, else by `logpull_options`, else by the defaults.
+    ///
+    /// # Errors
+    ///
+    /// When what is stored can not be read: an older version of this Worker may meet a job of a newer one.
+    pub fn output(&self) -> Result<OutputOptions, OutputOptionsError> {
+        match (&self.output_options, &self.logpull_options) {
+            (Some(options), _) => OutputOptions::from_json(options),
+            (None, Some(options)) => OutputOptions::from_logpull(options),
+            (None, None) => Ok(OutputOptions::default()),
+        }
     }
 }
 

@@ -6,4 +6,5 @@ pub mod destination_conf;
 pub mod filter;
 pub mod job;
 pub mod number;
+pub mod output_options;
 pub mod scope;

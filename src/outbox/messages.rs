@@ -1,6 +1,6 @@
 //! What the Worker and an outbox say to each other, and the outbox's name.
 
-use crate::route::Segment;
+use crate::route::{Assembly, Segment};
 use serde::{Deserialize, Serialize};
 
 /// The Durable Object name of a job's outbox. Persisted by its effect: renaming it would lose what waits there.
@@ -42,6 +42,9 @@ pub struct Append {
     pub received_at_millis: u64,
     /// The segments, each with its place.
     pub segments: Vec<(Segment, EntrySource)>,
+    /// What a push has around and between these records; `None` for lines of JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assembly: Option<Assembly>,
 }
 
 /// What an outbox took of one batch, whether or not it is delivered by now.
@@ -49,7 +52,7 @@ pub struct Append {
 pub struct Holding {
     /// Records.
     pub records: u64,
-    /// Bytes of their lines.
+    /// Their bytes as written out.
     pub bytes: u64,
     /// The minute of receipt that they count for.
     pub minute: u64,

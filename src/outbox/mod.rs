@@ -5,7 +5,8 @@
 //! - an entry leaves the table only when a push that held it was accepted, or its job was deleted (counted as discarded);
 //! - a push is written down before it is sent, and is never changed afterwards, so every attempt carries the same id and
 //!   the same records;
-//! - one push at a time, entries in the order in which they came.
+//! - one push at a time, entries in the order in which they came;
+//! - a push never mixes records that were written out for different options.
 
 mod messages;
 mod shape;

@@ -1,6 +1,7 @@
 //! What one push may hold.
 
 use crate::limits::{PUSH_DEFAULT_BYTES, PUSH_DEFAULT_RECORDS, PUSH_MAX_BYTES};
+use crate::route::Assembly;
 
 /// Logpush's `max_upload_*`, ready to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,28 +32,43 @@ impl PushLimits {
                 .saturating_mul(1000),
         }
     }
+
+    /// What is left for records when a push has other bytes as well.
+    #[must_use]
+    pub fn beside(self, assembly: Option<&Assembly>) -> Self {
+        let overhead = assembly.map_or(0, Assembly::overhead_bytes);
+        Self {
+            max_bytes: self.max_bytes.saturating_sub(overhead),
+            ..self
+        }
+    }
 }
 
 /// What [`gather`] has to know of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EntryFacts {
+pub struct EntryFacts<'a> {
     /// Records.
     pub records: u64,
     /// Raw bytes.
     pub bytes: u64,
     /// An archived object is pushed as it is, so it can not share a push.
     pub is_archive: bool,
+    /// The [`Assembly`] that it was written for, as stored. Entries of a job that was changed may differ, and can not
+    /// share a push.
+    pub assembly: Option<&'a str>,
 }
 
 /// How many of the oldest entries make the next push: at least one, then as many as fit.
 #[must_use]
-pub fn gather(entries: impl IntoIterator<Item = EntryFacts>, limits: &PushLimits) -> usize {
+pub fn gather<'a>(entries: impl IntoIterator<Item = EntryFacts<'a>>, limits: &PushLimits) -> usize {
     let (mut taken, mut records, mut bytes) = (0, 0_u64, 0_u64);
+    let mut first = None;
     for entry in entries {
+        let is_other = *first.get_or_insert(entry.assembly) != entry.assembly;
         records = records.saturating_add(entry.records);
         bytes = bytes.saturating_add(entry.bytes);
         let fits = records <= limits.max_records && bytes <= limits.max_bytes;
-        if taken > 0 && (entry.is_archive || !fits) {
+        if taken > 0 && (entry.is_archive || is_other || !fits) {
             break;
         }
         taken += 1;

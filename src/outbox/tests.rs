@@ -111,11 +111,13 @@ fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
         records,
         bytes,
         is_archive: false,
+        assembly: None,
     };
     let archive = EntryFacts {
         records: 1_000,
         bytes: 9_999,
         is_archive: true,
+        assembly: None,
     };
     assert_eq!(
         gather([entry(5, 50), entry(5, 50), entry(1, 1)], &limits),
@@ -128,11 +130,38 @@ fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
 }
 
 #[test]
+fn records_written_for_other_options_do_not_share_a_push() {
+    let limits = PushLimits::new(None, None, None);
+    let entry = |assembly| EntryFacts {
+        records: 1,
+        bytes: 1,
+        is_archive: false,
+        assembly,
+    };
+    let (plain, array) = (entry(None), entry(Some("[")));
+    assert_eq!(gather([plain, plain, array, plain], &limits), 2);
+    assert_eq!(gather([array, array, plain], &limits), 2);
+    assert_eq!(gather([array, entry(Some("{"))], &limits), 1);
+    let assembly = crate::route::Assembly {
+        prefix: "[".into(),
+        suffix: "]".into(),
+        delimiter: ",".into(),
+        content_type: "application/json".into(),
+    };
+    assert_eq!(
+        limits.beside(Some(&assembly)).max_bytes,
+        limits.max_bytes - 2
+    );
+    assert_eq!(limits.beside(None), limits);
+}
+
+#[test]
 fn the_messages_and_the_name_have_not_changed() {
     let append = Append {
         job_id: 7,
         batch_id: "ab".into(),
         received_at_millis: 1,
+        assembly: None,
         segments: vec![
             (
                 crate::route::Segment {
@@ -166,6 +195,20 @@ fn the_messages_and_the_name_have_not_changed() {
     assert_eq!(
         serde_json::to_string(&append).unwrap(),
         r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"segments":[[{"records":1,"bytes":2},{"kind":"inline"}],[{"records":3,"bytes":4},{"kind":"spool","key":"k","start":5}],[{"records":6,"bytes":7},{"kind":"archive","key":"a","size":8}]]}"#
+    );
+    let shaped = Append {
+        segments: Vec::new(),
+        assembly: Some(crate::route::Assembly {
+            prefix: "[".into(),
+            suffix: "]".into(),
+            delimiter: ",".into(),
+            content_type: "application/json".into(),
+        }),
+        ..append
+    };
+    assert_eq!(
+        serde_json::to_string(&shaped).unwrap(),
+        r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"segments":[],"assembly":{"prefix":"[","suffix":"]","delimiter":",","content_type":"application/json"}}"#
     );
     assert_eq!(instance_name(7), "job/7/shard/0");
 }

@@ -1,13 +1,12 @@
 //! A filter, compiled once for a job, evaluated on the raw JSON text of projected fields: no value is parsed that no
 //! condition looks at, and in the usual case nothing is allocated.
 
+use super::json::{elements, text};
 use crate::batch::projection::Projection;
 use crate::logpush::filter::{Condition, Filter, Literal, Node, Operand, Operator};
 use crate::logpush::number::{Number, parse_integer};
 use crate::time;
-use memchr::memchr;
 use memchr::memmem;
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// A filter whose fields are slots of a projection.
@@ -197,99 +196,6 @@ fn instant(raw: &[u8]) -> Option<time::UnixNanos> {
         [b'-' | b'0'..=b'9', ..] => time::instant_from_number(raw),
         _ => None,
     }
-}
-
-/// The bytes that a JSON string stands for; `None` for any other type.
-fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let [b'"', inner @ .., b'"'] = raw else {
-        return None;
-    };
-    match memchr(b'\\', inner) {
-        None => Some(Cow::Borrowed(inner)),
-        Some(first) => Some(Cow::Owned(unescape(inner, first))),
-    }
-}
-
-/// Replaces the escapes of a valid JSON string; a surrogate without its partner becomes U+FFFD.
-fn unescape(inner: &[u8], first: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(inner.len());
-    let (plain, mut rest) = inner.split_at(first);
-    out.extend_from_slice(plain);
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'\\' {
-            out.push(*byte);
-            continue;
-        }
-        let [escape, after @ ..] = rest else { break };
-        rest = after;
-        let char = match escape {
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let (unit, after) = code_unit(rest);
-                rest = after;
-                match (unit, rest) {
-                    (0xd800..0xdc00, [b'\\', b'u', low @ ..]) => match code_unit(low) {
-                        (low @ 0xdc00..0xe000, after) => {
-                            rest = after;
-                            let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                        }
-                        _ => char::REPLACEMENT_CHARACTER,
-                    },
-                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
-                }
-            }
-            other => char::from(*other),
-        };
-        out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-    out
-}
-
-/// Four hexadecimal digits, and what follows them.
-fn code_unit(digits: &[u8]) -> (u32, &[u8]) {
-    let (digits, rest) = digits.split_at(digits.len().min(4));
-    let unit = digits.iter().fold(0, |unit, digit| {
-        unit * 16 + char::from(*digit).to_digit(16).unwrap_or_default()
-    });
-    (unit, rest)
-}
-
-/// The elements of a JSON array; nothing for any other type.
-fn elements(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = match raw {
-        [b'[', inner @ .., b']'] => inner.trim_ascii(),
-        _ => &[],
-    };
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
-        let end = rest.iter().position(|byte| {
-            if in_string {
-                in_string = is_escaped || *byte != b'"';
-                is_escaped = !is_escaped && *byte == b'\\';
-                return false;
-            }
-            match byte {
-                b'"' => in_string = true,
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                b',' => return depth == 0,
-                _ => {}
-            }
-            false
-        });
-        let element = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        rest = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default();
-        Some(element.trim_ascii())
-    })
 }
 
 #[cfg(test)]

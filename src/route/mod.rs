@@ -1,9 +1,16 @@
 //! From a record to what each job gets.
 
+mod assembly;
 pub mod filter;
+mod json;
 mod payload;
+mod sample;
+pub mod shape;
 
+pub use assembly::{Assembly, NDJSON};
 pub use payload::{Payload, Segment};
+pub use sample::Sample;
+pub use shape::Shape;
 
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
@@ -16,7 +23,7 @@ use std::collections::BTreeMap;
 /// How a job's selection is kept until it is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The lines are copied.
+    /// The records are copied, written out as the job wants them.
     Copy,
     /// The job takes every record as it is, in the batches that came: the archived object is the selection.
     Reference,
@@ -29,6 +36,12 @@ pub struct JobRoute {
     pub job_id: u64,
     /// `None` selects every record.
     pub filter: Option<CompiledFilter>,
+    /// `None` keeps every record that the filter selects.
+    pub sample: Option<Sample>,
+    /// `None` writes a record as its line and a newline.
+    pub shape: Option<Shape>,
+    /// What a push of it has around and between the records.
+    pub assembly: Option<Assembly>,
     /// How its selection is kept.
     pub keep: Keep,
     /// Records of one segment at most: a push may not hold more, and a segment is never cut again.
@@ -44,7 +57,7 @@ pub struct Routes {
     pub time_slots: Vec<usize>,
     /// The jobs.
     pub jobs: Vec<JobRoute>,
-    /// Jobs whose stored filter can not be read; nobody knows what they select.
+    /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
 }
 
@@ -72,9 +85,9 @@ impl TimeRange {
 pub struct Selection {
     /// Records selected.
     pub records: u64,
-    /// Bytes of their lines, newlines included.
+    /// Their bytes as written out, see [`Segment::bytes`].
     pub bytes: u64,
-    /// The lines that are still in memory; empty for [`Keep::Reference`].
+    /// The records that are still in memory; empty for [`Keep::Reference`].
     pub payload: Payload,
 }
 
@@ -87,6 +100,8 @@ pub struct Router<'r> {
     invalid: BTreeMap<&'static str, u64>,
     quarantine: Vec<u8>,
     held: usize,
+    /// The record that is being written out.
+    shaped: Vec<u8>,
     /// Payload bytes that may be held before the router says that it is full.
     pub budget: usize,
 }
@@ -102,6 +117,7 @@ impl<'r> Router<'r> {
             invalid: BTreeMap::new(),
             quarantine: Vec::new(),
             held: 0,
+            shaped: Vec::new(),
             budget,
         }
     }
@@ -169,21 +185,30 @@ impl Sink for Router<'_> {
         {
             self.times.take(at);
         }
-        let length = line.len() + 1;
         for (job, selection) in self.routes.jobs.iter().zip(&mut self.selections) {
             if job
                 .filter
                 .as_ref()
                 .is_some_and(|filter| !filter.matches(fields))
+                || job.sample.is_some_and(|sample| !sample.keeps(line))
             {
                 continue;
             }
+            let (record, end) = match &job.shape {
+                None => (line, b"\n".as_slice()),
+                Some(shape) => {
+                    self.shaped.clear();
+                    shape.write(line, fields, &mut self.shaped);
+                    (self.shaped.as_slice(), b"".as_slice())
+                }
+            };
+            let length = record.len() + end.len();
             selection.records += 1;
             selection.bytes += length as u64;
             if job.keep == Keep::Copy {
                 selection
                     .payload
-                    .push(line, job.segment_max_records, SEGMENT_MAX_BYTES);
+                    .push(record, end, job.segment_max_records, SEGMENT_MAX_BYTES);
                 self.held += length;
             }
         }

@@ -1,18 +1,18 @@
-//! The lines that a job selected, held in blocks so that growing never copies and freeing never fragments.
+//! The records that a job selected, held in blocks so that growing never copies and freeing never fragments.
 
 /// Bytes of one block. One wasm page: the allocator serves and takes back blocks without splitting them.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// A run of whole lines that one push can carry; pushes are made of whole segments.
+/// A run of whole records that one push can carry; pushes are made of whole segments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Segment {
-    /// Lines.
+    /// Records.
     pub records: u64,
-    /// Their bytes, newlines included.
+    /// Their bytes as written out: newlines and delimiters included.
     pub bytes: u64,
 }
 
-/// Selected lines, each ending in a newline, cut into segments.
+/// Selected records as they are written out, cut into segments.
 #[derive(Debug, Default)]
 pub struct Payload {
     blocks: Vec<Vec<u8>>,
@@ -44,9 +44,9 @@ impl Payload {
         self.blocks.iter().map(Vec::as_slice)
     }
 
-    /// Adds a line (without its newline), in a new segment when the last one would pass a limit.
-    pub fn push(&mut self, line: &[u8], max_records: u64, max_bytes: u64) {
-        let bytes = line.len() as u64 + 1;
+    /// Adds a record and what ends it, in a new segment when the last one would pass a limit.
+    pub fn push(&mut self, record: &[u8], end: &[u8], max_records: u64, max_bytes: u64) {
+        let bytes = (record.len() + end.len()) as u64;
         match self.segments.last_mut() {
             Some(last) if last.records < max_records && last.bytes + bytes <= max_bytes => {
                 last.records += 1;
@@ -54,8 +54,8 @@ impl Payload {
             }
             _ => self.segments.push(Segment { records: 1, bytes }),
         }
-        self.write(line);
-        self.write(b"\n");
+        self.write(record);
+        self.write(end);
     }
 
     fn write(&mut self, mut bytes: &[u8]) {
@@ -89,7 +89,7 @@ mod tests {
             .map(|n| vec![b'a' + (n % 26) as u8; n * 7])
             .collect();
         for line in &lines {
-            payload.push(line, 40, 50_000);
+            payload.push(line, b"\n", 40, 50_000);
         }
         let expected: Vec<u8> = lines
             .iter()
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_line_longer_than_a_segment_is_a_segment_of_its_own() {
         let mut payload = Payload::default();
-        payload.push(b"short", 10, 8);
-        payload.push(&[b'x'; 100], 10, 8);
+        payload.push(b"short", b"\n", 10, 8);
+        payload.push(&[b'x'; 100], b"\n", 10, 8);
         assert_eq!(
             payload.segments(),
             [

@@ -1,6 +1,7 @@
-use super::{JobRoute, Keep, Router, Routes};
+use super::{JobRoute, Keep, Router, Routes, Sample, Shape};
 use crate::batch::projection::Projection;
 use crate::batch::reader::Reader;
+use crate::logpush::output_options::OutputOptions;
 
 fn routes(keeps: &[Keep]) -> Routes {
     let mut projection = Projection::new();
@@ -11,6 +12,9 @@ fn routes(keeps: &[Keep]) -> Routes {
         .map(|(index, keep)| JobRoute {
             job_id: index as u64 + 1,
             filter: None,
+            sample: None,
+            shape: None,
+            assembly: None,
             keep: *keep,
             segment_max_records: 2,
         })
@@ -55,4 +59,43 @@ fn a_copied_selection_holds_the_lines_and_a_reference_only_counts_them() {
     let (index, payload) = router.take_largest().unwrap();
     assert_eq!((index, payload.len() as u64), (0, body.len() as u64 - 4));
     assert!(router.take_largest().is_none());
+}
+
+#[test]
+fn what_is_sampled_out_is_not_selected_and_bytes_are_those_written_out() {
+    let options = OutputOptions {
+        field_names: vec!["A".into()],
+        record_delimiter: ",".into(),
+        sample_rate: 0.5,
+        ..OutputOptions::default()
+    };
+    let mut routes = routes(&[Keep::Copy]);
+    let sample = Sample::of(&options).unwrap();
+    routes.jobs[0].shape = Shape::compile(&options, None, &mut routes.projection);
+    routes.jobs[0].sample = Some(sample);
+    let lines: Vec<String> = (0..100).map(|n| format!("{{\"B\":1,\"A\":{n}}}")).collect();
+    let mut router = Router::new(&routes, 1 << 20);
+    let (mut reader, mut window) = (Reader::new(), Vec::new());
+    let body = lines.join("\n");
+    reader.feed(
+        body.as_bytes(),
+        &mut window,
+        &routes.projection,
+        &mut router,
+    );
+    reader.finish(&mut window, &routes.projection, &mut router);
+    let kept = (0..100).filter(|n| sample.keeps(lines[*n].as_bytes()));
+    let expected: Vec<String> = kept.map(|n| format!(",{{\"A\":{n}}}\n")).collect();
+    let [selection] = router.selections() else {
+        panic!("one job")
+    };
+    let written: Vec<u8> = selection.payload.blocks().flatten().copied().collect();
+    assert_eq!(String::from_utf8_lossy(&written), expected.concat());
+    assert_eq!(selection.records, expected.len() as u64);
+    assert_eq!(selection.bytes, written.len() as u64);
+    let segments = selection.payload.segments().iter();
+    assert_eq!(
+        segments.map(|segment| segment.bytes).sum::<u64>(),
+        selection.bytes
+    );
 }

@@ -9,7 +9,7 @@ use crate::logpush::filter::Filter;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{JobRoute, Keep, Routes};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Shape};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -114,16 +114,32 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
                 continue;
             }
         };
+        let output = match job.output() {
+            Ok(output) => output,
+            Err(e) => {
+                worker::console_error!("job {}: {e}", job.id);
+                unreadable.push(job.id);
+                continue;
+            }
+        };
         let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
+        let sample = Sample::of(&output);
+        let shape = Shape::compile(&output, schema.as_ref(), &mut projection);
+        let assembly = Assembly::of(&output);
+        let is_as_it_came =
+            filter.is_none() && sample.is_none() && shape.is_none() && assembly.is_none();
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
             job_id: job.id,
-            keep: if filter.is_none() && !has_limits {
+            keep: if is_as_it_came && !has_limits {
                 whole
             } else {
                 Keep::Copy
             },
             filter,
+            sample,
+            shape,
+            assembly,
             segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
         });
     }

@@ -43,7 +43,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     let one = std::slice::from_ref(&job);
     let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy);
     if !routes.unreadable.is_empty() {
-        return Err("its filter can not be read: set it anew".to_owned());
+        return Err("its filter or its output options can not be read: set them anew".to_owned());
     }
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     let object = bucket.get(&debt.object).execute().await.map_err(text)?;
@@ -83,6 +83,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         batch_id: debt.batch_id.clone(),
         received_at_millis: debt.received_at_millis,
         segments: ready.segments,
+        assembly: ready.assembly,
     };
     let name = instance_name(job.id);
     // After an error nobody knows whether the rows are there, so what they may refer to stays.

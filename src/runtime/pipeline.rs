@@ -9,7 +9,7 @@ use crate::limits::{
     INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES,
 };
 use crate::outbox::EntrySource;
-use crate::route::{Payload, Router, Routes, Segment};
+use crate::route::{Assembly, Payload, Router, Routes, Segment};
 use js_sys::Uint8Array;
 use std::cell::RefCell;
 use worker::Bucket;
@@ -45,6 +45,8 @@ pub struct Ready {
     pub inline: Uint8Array,
     /// R2 objects that belong to this attempt alone.
     pub spooled: Vec<String>,
+    /// What a push has around and between these records.
+    pub assembly: Option<Assembly>,
 }
 
 /// One batch on its way.
@@ -184,6 +186,11 @@ impl<'r> Pipeline<'r> {
             segments: placed.segments,
             inline,
             spooled: placed.spooled,
+            assembly: self
+                .routes
+                .jobs
+                .get(index)
+                .and_then(|job| job.assembly.clone()),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::destination::{self, Outcome};
 use crate::limits::{ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::Job;
+use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
 use js_sys::Uint8Array;
 use serde::Deserialize;
@@ -36,11 +37,14 @@ pub async fn send(
     job: &Job,
     push_id: &str,
     parts: &[Part],
+    assembly: Option<&Assembly>,
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Outcome {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let attempt = pin!(try_send(env, job, push_id, parts, inline, &signal));
+    let attempt = pin!(try_send(
+        env, job, push_id, parts, assembly, inline, &signal
+    ));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     match select(
         attempt,
@@ -73,6 +77,7 @@ async fn try_send(
     job: &Job,
     push_id: &str,
     parts: &[Part],
+    assembly: Option<&Assembly>,
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
 ) -> Result<Outcome, String> {
@@ -83,9 +88,14 @@ async fn try_send(
     let resolved = conf
         .resolve(|name| config::text(env, name))
         .map_err(|e| e.to_string())?;
-    let request = destination::request(&resolved, &destination::Push::ndjson_gzip(push_id));
+    let form = destination::Push {
+        id: push_id,
+        content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
+        gzip: true,
+    };
+    let request = destination::request(&resolved, &form);
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let body = body(&bucket, parts, inline).await?;
+    let body = body(&bucket, parts, assembly, inline).await?;
     let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
     for (name, value) in &request.headers {
         headers.set(name, value).map_err(|e| js::describe(&e))?;
@@ -134,6 +144,7 @@ async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
 async fn body(
     bucket: &Bucket,
     parts: &[Part],
+    assembly: Option<&Assembly>,
     inline: impl Fn(u64) -> worker::Result<Uint8Array>,
 ) -> Result<JsValue, String> {
     if let [
@@ -155,26 +166,38 @@ async fn body(
     // Begun before the first write, which would wait for it.
     let compressed = JsFuture::from(compressed);
     let writer = gzip.writable().get_writer().map_err(failed)?;
+    let write = async |chunk: &Uint8Array| {
+        let written = writer.write_with_chunk(chunk);
+        JsFuture::from(written).await.map(drop).map_err(failed)
+    };
+    if let Some(assembly) = assembly {
+        write(&js::bytes(assembly.prefix.as_bytes())).await?;
+    }
+    // Each record has its delimiter before it, and before the first one there is nothing to keep it from.
+    let mut skip = assembly.map_or(0, |assembly| assembly.delimiter.len() as u64);
     for part in parts {
+        let skip = std::mem::take(&mut skip);
+        if part.bytes <= skip {
+            continue;
+        }
         match (&part.object, part.kind.as_str()) {
             (Some(object), "spool") => {
-                let range = (part.start.unwrap_or(0), part.bytes);
+                let range = (part.start.unwrap_or(0) + skip, part.bytes - skip);
                 let spooled = stream(bucket, object, Some(range)).await?;
                 let mut reader = BlockReader::new(&spooled).map_err(failed)?;
                 while let Some(block) = reader.next().await.map_err(failed)? {
-                    JsFuture::from(writer.write_with_chunk(&block))
-                        .await
-                        .map_err(failed)?;
+                    write(&block).await?;
                 }
             }
             (_, "inline") => {
                 let bytes = inline(part.seq).map_err(|e| e.to_string())?;
-                JsFuture::from(writer.write_with_chunk(&bytes))
-                    .await
-                    .map_err(failed)?;
+                write(&bytes.subarray(skip as u32, bytes.length())).await?;
             }
             (_, other) => return Err(format!("an entry of kind {other} can not be gathered")),
         }
+    }
+    if let Some(assembly) = assembly {
+        write(&js::bytes(assembly.suffix.as_bytes())).await?;
     }
     JsFuture::from(writer.close()).await.map_err(failed)?;
     compressed.await.map_err(failed)

@@ -231,7 +231,7 @@ fn filter_number(value: &Value) -> Option<Decimal> {
 const YEAR_1: i128 = -62_135_596_800 * 1_000_000_000;
 
 /// Nanoseconds since 1970, of the years 1 to 9999.
-fn instant(value: &Value) -> Option<i128> {
+pub fn instant(value: &Value) -> Option<i128> {
     let range = YEAR_1..=jiff::Timestamp::MAX.as_nanosecond();
     unbounded_instant(value).filter(|nanos| range.contains(nanos))
 }

@@ -117,8 +117,8 @@ describe("a job", { concurrency: true }, () => {
       [{ destination_conf: PUBLIC, max_upload_bytes: 10 }, /^max_upload_bytes: must be a whole number/],
       [{ destination_conf: PUBLIC, kind: "edge" }, /^kind: is not offered/],
       [{ destination_conf: PUBLIC, sample: 0.5 }, /^sample: is not offered/],
-      [{ destination_conf: PUBLIC, logpull_options: "fields=RayID" }, /^logpull_options: is not offered/],
-      [{ destination_conf: PUBLIC, output_options: { field_names: ["RayID"] } }, /^output_options: field_names is not offered/],
+      [{ destination_conf: PUBLIC, logpull_options: "fields=rayid" }, /^logpull_options: fields: .* did you mean `RayID`/],
+      [{ destination_conf: PUBLIC, output_options: { field_names: ["rayid"] } }, /^output_options: field_names: .* did you mean `RayID`/],
     ];
     for (const [body, text] of table) {
       const answer = await strict.api("POST", path, body);

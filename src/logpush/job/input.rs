@@ -5,11 +5,14 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::super::catalogue::Dataset;
 use super::super::destination_conf::masked;
+use super::super::output_options::OutputOptions;
 use super::super::scope::Scope;
 use super::{
-    DEFAULT_DATASET, Frequency, Job, JobInputError, MAX_DATASET_CHARS, MAX_NAME_CHARS, NewJob,
-    UPLOAD_BYTES, UPLOAD_INTERVAL_SECS, UPLOAD_RECORDS, first_version,
+    DEFAULT_DATASET, Frequency, Job, JobInputError, MAX_DATASET_CHARS, MAX_NAME_CHARS,
+    MAX_OWNERSHIP_CHALLENGE_CHARS, NewJob, UPLOAD_BYTES, UPLOAD_INTERVAL_SECS, UPLOAD_RECORDS,
+    first_version,
 };
 
 /// What a request says about one member.
@@ -37,9 +40,9 @@ impl<T> Change<T> {
 /// The body of a request that creates or changes a job.
 ///
 /// Every member is optional; which ones must be there depends on what it is used for: [`into_new_job`](Self::into_new_job)
-/// or [`apply_to`](Self::apply_to). Members that Logpush does not know, `ownership_challenge` and the likes of `token`
-/// are ignored. Members that would change which records are sent, or how, and that this version can not do are refused:
-/// none is ignored without a word.
+/// or [`apply_to`](Self::apply_to). Members that Logpush does not know, such as the `token` of Cloudflare's blog, are
+/// ignored. Members that would change which records are sent, or how, and that are not done are refused: none is ignored
+/// without a word.
 ///
 /// `Debug` masks `destination_conf`.
 #[derive(Clone, Default, PartialEq)]
@@ -58,9 +61,9 @@ pub struct JobInput {
     pub kind: Option<String>,
     /// `frequency`.
     pub frequency: Change<Frequency>,
-    /// `logpull_options`; never set, since only an empty one passes.
+    /// `logpull_options`, as sent.
     pub logpull_options: Change<String>,
-    /// `output_options`; only defaults pass.
+    /// `output_options`, as sent: an object.
     pub output_options: Change<Value>,
     /// `max_upload_bytes`.
     pub max_upload_bytes: Change<u64>,
@@ -68,6 +71,10 @@ pub struct JobInput {
     pub max_upload_records: Change<u64>,
     /// `max_upload_interval_seconds`.
     pub max_upload_interval_seconds: Change<u64>,
+    /// `subrequest_merging`.
+    pub subrequest_merging: Change<bool>,
+    /// `ownership_challenge`: not stored, for whoever checks that the destination is the caller's.
+    pub ownership_challenge: Option<String>,
 }
 
 impl JobInput {
@@ -81,11 +88,10 @@ impl JobInput {
         refuse_what_is_not_offered(body)?;
         Ok(Self {
             dataset: match text(body, "dataset")? {
-                Change::Keep => None,
-                // `null` is allowed by the API schema and means the default; an empty name is no name.
-                Change::Clear if body.get("dataset").is_some_and(Value::is_null) => None,
+                // The API schema allows `null` and `""`: clients that always write all members send them for "the default".
+                Change::Keep | Change::Clear => None,
                 Change::Set(dataset) if is_dataset(&dataset) => Some(dataset),
-                Change::Clear | Change::Set(_) => return Err(JobInputError::DatasetForm),
+                Change::Set(_) => return Err(JobInputError::DatasetForm),
             },
             destination_conf: match text(body, "destination_conf")? {
                 Change::Keep => None,
@@ -121,14 +127,7 @@ impl JobInput {
                     _ => return Err(JobInputError::FrequencyForm),
                 }),
             },
-            logpull_options: match text(body, "logpull_options")? {
-                Change::Set(_) => {
-                    return Err(JobInputError::NotOffered {
-                        field: "logpull_options",
-                    });
-                }
-                unset => unset,
-            },
+            logpull_options: logpull_options(body)?,
             output_options: output_options(body)?,
             max_upload_bytes: limit(body, "max_upload_bytes", &UPLOAD_BYTES)?,
             max_upload_records: limit(body, "max_upload_records", &UPLOAD_RECORDS)?,
@@ -137,6 +136,12 @@ impl JobInput {
                 "max_upload_interval_seconds",
                 &UPLOAD_INTERVAL_SECS,
             )?,
+            subrequest_merging: match bool(body, "subrequest_merging")? {
+                Some(value) => Change::Set(value),
+                None if body.contains_key("subrequest_merging") => Change::Clear,
+                None => Change::Keep,
+            },
+            ownership_challenge: ownership_challenge(body)?,
         })
     }
 
@@ -144,7 +149,7 @@ impl JobInput {
     ///
     /// # Errors
     ///
-    /// Without `destination_conf`, or with a `kind` that is not offered.
+    /// Without `destination_conf`, with a `kind` that is not offered, or with a field that the dataset does not have.
     pub fn into_new_job(self, scope: Scope) -> Result<NewJob, JobInputError> {
         let destination_conf = self
             .destination_conf
@@ -172,11 +177,13 @@ impl JobInput {
             max_upload_bytes: None,
             max_upload_records: None,
             max_upload_interval_seconds: None,
+            subrequest_merging: None,
             last_complete: None,
             last_error: None,
             error_message: None,
         };
         self.change(&mut job);
+        check_fields(&job)?;
         Ok(NewJob(job))
     }
 
@@ -184,7 +191,7 @@ impl JobInput {
     ///
     /// # Errors
     ///
-    /// When the request would change `dataset` or `kind`.
+    /// When the request would change `dataset` or `kind`, or would name a field that the dataset does not have.
     pub fn apply_to(self, job: &Job) -> Result<Job, JobInputError> {
         if self
             .dataset
@@ -198,6 +205,12 @@ impl JobInput {
         }
         let mut changed = job.clone();
         self.change(&mut changed);
+        let is_same = changed.output_options == job.output_options
+            && changed.logpull_options == job.logpull_options;
+        // A field may leave the catalogue after the job was made, and the job can still be switched off.
+        if !is_same {
+            check_fields(&changed)?;
+        }
         Ok(changed)
     }
 
@@ -221,6 +234,7 @@ impl JobInput {
         self.max_upload_records.apply(&mut job.max_upload_records);
         self.max_upload_interval_seconds
             .apply(&mut job.max_upload_interval_seconds);
+        self.subrequest_merging.apply(&mut job.subrequest_merging);
     }
 }
 
@@ -272,7 +286,7 @@ fn limit(
     field: &'static str,
     range: &RangeInclusive<u64>,
 ) -> Result<Change<u64>, JobInputError> {
-    let wrong = JobInputError::Limit {
+    let wrong = || JobInputError::Limit {
         field,
         min: *range.start(),
         max: *range.end(),
@@ -281,78 +295,84 @@ fn limit(
         None => Ok(Change::Keep),
         Some(Value::Null) => Ok(Change::Clear),
         Some(Value::String(text)) if text.is_empty() => Ok(Change::Clear),
-        Some(value) => match value.as_u64().ok_or(wrong)? {
+        Some(value) => match value.as_u64().ok_or_else(wrong)? {
             0 => Ok(Change::Clear),
             number if range.contains(&number) => Ok(Change::Set(number)),
-            _ => Err(wrong),
+            _ => Err(wrong()),
         },
     }
 }
 
-/// A member, and whether a value of it leaves the records as they come.
-type Harmless = (&'static str, fn(&Value) -> bool);
-
-/// Members outside of `output_options` that would change which records are sent, or how.
+/// Members that would change which records are sent, or how, and that are done otherwise here or not at all.
 fn refuse_what_is_not_offered(body: &Map<String, Value>) -> Result<(), JobInputError> {
-    let harmless: [Harmless; 4] = [
-        ("sample", is_whole_sample),
-        ("sample_rate", is_whole_sample),
-        ("transformer_id", |value| value.as_u64() == Some(0)),
-        ("subrequest_merging", |value| value == &Value::Bool(false)),
-    ];
-    for (field, is_harmless) in harmless {
-        if body
-            .get(field)
-            .is_some_and(|value| !value.is_null() && !is_harmless(value))
-        {
+    for field in ["sample", "sample_rate", "transformer_id"] {
+        let unset = if field == "transformer_id" { 0.0 } else { 1.0 };
+        let is_unset = |value: &Value| {
+            value.is_null() || value == "" || value.as_f64().is_some_and(|n| n == unset || n == 0.0)
+        };
+        if body.get(field).is_some_and(|value| !is_unset(value)) {
             return Err(JobInputError::NotOffered { field });
         }
     }
     Ok(())
 }
 
-fn is_whole_sample(value: &Value) -> bool {
-    value.as_f64() == Some(1.0)
+/// `output_options`, checked but for the names of fields.
+fn output_options(body: &Map<String, Value>) -> Result<Change<Value>, JobInputError> {
+    match body.get("output_options") {
+        None => Ok(Change::Keep),
+        Some(Value::Null) => Ok(Change::Clear),
+        Some(Value::String(text)) if text.is_empty() => Ok(Change::Clear),
+        Some(options) => OutputOptions::from_json(options)
+            .map(|_| Change::Set(options.clone()))
+            .map_err(|error| JobInputError::Output {
+                field: "output_options",
+                error,
+            }),
+    }
 }
 
-/// `output_options`, when it asks for nothing but records as they come.
-///
-/// `timestamp_format` has no value that passes: records keep the format that the upstream job gave them, which nobody
-/// here knows.
-fn output_options(body: &Map<String, Value>) -> Result<Change<Value>, JobInputError> {
-    let options = match body.get("output_options") {
-        None => return Ok(Change::Keep),
-        Some(Value::Null) => return Ok(Change::Clear),
-        Some(Value::Object(options)) => options,
-        Some(_) => return Err(JobInputError::OutputNotOffered { option: None }),
-    };
-    let defaults: [Harmless; 15] = [
-        ("field_names", |value| {
-            value.as_array().is_some_and(Vec::is_empty)
-        }),
-        ("output_type", |value| value == "ndjson"),
-        ("batch_prefix", |value| value == ""),
-        ("batch_suffix", |value| value == ""),
-        ("record_prefix", |value| value == "{"),
-        ("record_suffix", |value| value == "}\n"),
-        ("record_delimiter", |value| value == ""),
-        ("field_delimiter", |value| value == ","),
-        ("record_template", |value| value == ""),
-        ("timestamp_format", |_| false),
-        ("sample_rate", is_whole_sample),
-        ("CVE-2021-44228", |value| value == &Value::Bool(false)),
-        ("CVE-2021-4428", |value| value == &Value::Bool(false)),
-        ("merge_subrequests", |value| value == &Value::Bool(false)),
-        ("stringify_object", |value| value == &Value::Bool(false)),
-    ];
-    for (name, value) in options {
-        let known = defaults.iter().find(|(option, _)| option == name);
-        let is_default = value.is_null() || known.is_some_and(|(_, is_default)| is_default(value));
-        if !is_default {
-            return Err(JobInputError::OutputNotOffered {
-                option: known.map(|(option, _)| *option),
-            });
-        }
+/// `logpull_options`, checked but for the names of fields.
+fn logpull_options(body: &Map<String, Value>) -> Result<Change<String>, JobInputError> {
+    let options = text(body, "logpull_options")?;
+    if let Change::Set(options) = &options {
+        OutputOptions::from_logpull(options).map_err(|error| JobInputError::Output {
+            field: "logpull_options",
+            error,
+        })?;
     }
-    Ok(Change::Set(Value::Object(options.clone())))
+    Ok(options)
+}
+
+fn ownership_challenge(body: &Map<String, Value>) -> Result<Option<String>, JobInputError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/+.-_".contains(&b);
+    match text(body, "ownership_challenge")? {
+        Change::Keep | Change::Clear => Ok(None),
+        Change::Set(challenge)
+            if challenge.len() <= MAX_OWNERSHIP_CHALLENGE_CHARS
+                && challenge.bytes().all(allowed) =>
+        {
+            Ok(Some(challenge))
+        }
+        Change::Set(_) => Err(JobInputError::ChallengeForm),
+    }
+}
+
+/// Checks the fields that the job's options name against the catalogue. A dataset that it lacks has an open schema.
+fn check_fields(job: &Job) -> Result<(), JobInputError> {
+    let Some(dataset) = Dataset::find(job.scope.kind(), &job.dataset) else {
+        return Ok(());
+    };
+    let wrong = |field| move |error| JobInputError::Output { field, error };
+    if let Some(options) = &job.output_options {
+        OutputOptions::from_json(options)
+            .and_then(|options| options.check_fields(&dataset))
+            .map_err(wrong("output_options"))?;
+    }
+    if let Some(options) = &job.logpull_options {
+        OutputOptions::from_logpull(options)
+            .and_then(|options| options.check_logpull_fields(&dataset))
+            .map_err(wrong("logpull_options"))?;
+    }
+    Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{MAX_DATASET_CHARS, MAX_NAME_CHARS};
+use super::super::output_options::OutputOptionsError;
+use super::{MAX_DATASET_CHARS, MAX_NAME_CHARS, MAX_OWNERSHIP_CHALLENGE_CHARS};
 
-/// Why a job was refused. The text names the member and what to do, and never holds the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a job was refused. The text names the member and what to do; of values it holds names of fields and options only.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobInputError {
     /// The request body is no JSON object.
@@ -49,11 +50,15 @@ pub enum JobInputError {
         /// The member.
         field: &'static str,
     },
-    /// The same, inside of `output_options`.
-    OutputNotOffered {
-        /// The member of `output_options`, when it is one that we know.
-        option: Option<&'static str>,
+    /// Something is wrong in `output_options` or `logpull_options`.
+    Output {
+        /// Which of the two.
+        field: &'static str,
+        /// What.
+        error: OutputOptionsError,
     },
+    /// An `ownership_challenge` of another form.
+    ChallengeForm,
 }
 
 impl JobInputError {
@@ -67,11 +72,12 @@ impl JobInputError {
             Self::DatasetForm => "dataset",
             Self::NameTooLong => "name",
             Self::FrequencyForm => "frequency",
-            Self::OutputNotOffered { .. } => "output_options",
+            Self::ChallengeForm => "ownership_challenge",
             Self::NotAString { field }
             | Self::NotABool { field }
             | Self::Fixed { field }
             | Self::Limit { field, .. }
+            | Self::Output { field, .. }
             | Self::NotOffered { field } => field,
         }
     }
@@ -98,13 +104,21 @@ impl fmt::Display for JobInputError {
             Self::Fixed { .. } => f.write_str("can not be changed; delete the job and create another one"),
             Self::FrequencyForm => f.write_str("must be high or low; it is deprecated, use max_upload_interval_seconds"),
             Self::Limit { min, max, .. } => write!(f, "must be a whole number from {min} to {max}, or 0 for no limit"),
-            Self::NotOffered { .. } => f.write_str("is not offered yet; leave it out, records are sent as they come"),
-            Self::OutputNotOffered { option: Some(option) } => {
-                write!(f, "{option} is not offered yet; leave it out, records are sent as they come")
+            Self::NotOffered { field: "kind" } => {
+                f.write_str("is not offered: there are no edge jobs here; leave it out")
             }
-            Self::OutputNotOffered { option: None } => {
-                f.write_str("holds a member that is not offered yet; leave it out, records are sent as they come")
+            Self::NotOffered { field: "transformer_id" } => f.write_str(
+                "is not offered: there are no transformers here; leave it out, and shape records by output_options",
+            ),
+            Self::NotOffered { .. } => {
+                f.write_str("is not offered beside output_options; put sample_rate into output_options")
             }
+            Self::Output { error, .. } => error.fmt(f),
+            Self::ChallengeForm => write!(
+                f,
+                "must be at most {MAX_OWNERSHIP_CHALLENGE_CHARS} characters of A-Z, a-z, 0-9, /, +, ., - and _; \
+                 send what the challenge file holds"
+            ),
         }
     }
 }

@@ -35,6 +35,7 @@ fn full() -> Job {
         max_upload_bytes: Some(5_000_000),
         max_upload_records: Some(1_000),
         max_upload_interval_seconds: Some(30),
+        subrequest_merging: None,
         last_complete: Some("2026-01-01T00:00:00Z".into()),
         last_error: Some("2026-01-01T00:01:00Z".into()),
         error_message: Some(
@@ -56,6 +57,15 @@ fn job_stored_format_unchanged() {
     );
     assert_eq!(serde_json::to_string(&full()).unwrap(), stored);
     assert_eq!(serde_json::from_str::<Job>(stored).unwrap(), full());
+    let merging = Job {
+        subrequest_merging: Some(false),
+        ..full()
+    };
+    let stored = serde_json::to_string(&merging).unwrap();
+    assert!(stored.contains(
+        r#""max_upload_interval_seconds":30,"subrequest_merging":false,"last_complete""#
+    ));
+    assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), merging);
 }
 
 #[test]
@@ -122,7 +132,7 @@ fn every_member_has_its_form() {
         (json!({"dataset": null}), None),
         (json!({"dataset": "x".repeat(256)}), None),
         (json!({"dataset": "x".repeat(257)}), Some(E::DatasetForm)),
-        (json!({"dataset": ""}), Some(E::DatasetForm)),
+        (json!({"dataset": ""}), None),
         (json!({"dataset": "a/b"}), Some(E::DatasetForm)),
         (
             json!({"dataset": 1}),
@@ -167,17 +177,32 @@ fn every_member_has_its_form() {
         (json!({"max_upload_bytes": 1_000_000_000}), None),
         (json!({"max_upload_bytes": 0}), None),
         (json!({"max_upload_bytes": ""}), None),
-        (json!({"max_upload_bytes": 4_999_999}), Some(bytes)),
-        (json!({"max_upload_bytes": 1_000_000_001}), Some(bytes)),
-        (json!({"max_upload_bytes": -1}), Some(bytes)),
-        (json!({"max_upload_bytes": 5_000_000.5}), Some(bytes)),
-        (json!({"max_upload_bytes": "5000000"}), Some(bytes)),
+        (json!({"max_upload_bytes": 4_999_999}), Some(bytes.clone())),
+        (
+            json!({"max_upload_bytes": 1_000_000_001}),
+            Some(bytes.clone()),
+        ),
+        (json!({"max_upload_bytes": -1}), Some(bytes.clone())),
+        (
+            json!({"max_upload_bytes": 5_000_000.5}),
+            Some(bytes.clone()),
+        ),
+        (json!({"max_upload_bytes": "5000000"}), Some(bytes.clone())),
         (json!({"max_upload_records": 1_000}), None),
-        (json!({"max_upload_records": 999}), Some(records)),
-        (json!({"max_upload_records": 1_000_001}), Some(records)),
+        (json!({"max_upload_records": 999}), Some(records.clone())),
+        (
+            json!({"max_upload_records": 1_000_001}),
+            Some(records.clone()),
+        ),
         (json!({"max_upload_interval_seconds": 300}), None),
-        (json!({"max_upload_interval_seconds": 29}), Some(interval)),
-        (json!({"max_upload_interval_seconds": 301}), Some(interval)),
+        (
+            json!({"max_upload_interval_seconds": 29}),
+            Some(interval.clone()),
+        ),
+        (
+            json!({"max_upload_interval_seconds": 301}),
+            Some(interval.clone()),
+        ),
         (
             json!({"ownership_challenge": "x", "token": {}, "anything": [1]}),
             None,
@@ -194,95 +219,105 @@ fn every_member_has_its_form() {
 }
 
 #[test]
-fn reshaping_is_refused_and_never_ignored() {
-    let output = |option| Some(E::OutputNotOffered { option });
-    let table: Vec<(Value, Option<E>)> = vec![
-        (json!({"logpull_options": null}), None),
-        (json!({"logpull_options": ""}), None),
+fn output_options_are_checked_and_kept_as_sent() {
+    let sent = json!({"destination_conf": "https://h.example/", "subrequest_merging": true,
+        "logpull_options": "timestamps=unix&fields=ClientIP&later=1",
+        "output_options": {"field_names": ["RayID"], "schema": "logpush", "merge_subrequests": true, "sample_rate": null}});
+    let job = create(&sent).unwrap();
+    let shown = job.to_api(false);
+    for member in ["output_options", "logpull_options", "subrequest_merging"] {
+        assert_eq!(shown[member], sent[member]);
+    }
+    assert_eq!(job.output().unwrap().field_names, ["RayID"]);
+    let older = Job {
+        output_options: None,
+        ..job
+    };
+    assert_eq!(older.output().unwrap().field_names, ["ClientIP"]);
+
+    for (options, text) in [
         (
-            json!({"logpull_options": "fields=RayID"}),
-            Some(E::NotOffered {
-                field: "logpull_options",
-            }),
+            json!({"output_options": {"output_type": "xml"}}),
+            "output_options: output_type must be ndjson or csv",
         ),
-        (json!({"sample": 1}), None),
         (
-            json!({"sample": 0.1}),
-            Some(E::NotOffered { field: "sample" }),
+            json!({"output_options": {"field_names": ["rayid"]}}),
+            "output_options: field_names: http_requests has no field `rayid`; did you mean `RayID`?",
         ),
         (
-            json!({"sample_rate": 0.1}),
-            Some(E::NotOffered {
-                field: "sample_rate",
-            }),
+            json!({"logpull_options": "sample=2"}),
+            "logpull_options: sample must be a number above 0 and at most 1; 0.1 sends one record of ten",
+        ),
+        (
+            json!({"logpull_options": "fields=rayid"}),
+            "logpull_options: fields: http_requests has no field `rayid`; did you mean `RayID`?",
         ),
         (
             json!({"transformer_id": 3}),
-            Some(E::NotOffered {
-                field: "transformer_id",
-            }),
-        ),
-        (json!({"transformer_id": 0}), None),
-        (
-            json!({"subrequest_merging": true}),
-            Some(E::NotOffered {
-                field: "subrequest_merging",
-            }),
-        ),
-        (json!({"output_options": null}), None),
-        (json!({"output_options": {}}), None),
-        (
-            json!({"output_options": {
-                "field_names": [], "output_type": "ndjson", "batch_prefix": "", "batch_suffix": "",
-                "record_prefix": "{", "record_suffix": "}\n", "record_delimiter": "", "field_delimiter": ",",
-                "record_template": "", "timestamp_format": null, "sample_rate": 1.0, "CVE-2021-44228": false,
-                "merge_subrequests": false, "stringify_object": false,
-            }}),
-            None,
-        ),
-        (json!({"output_options": "x"}), output(None)),
-        (json!({"output_options": {"unknown": 1}}), output(None)),
-        (
-            json!({"output_options": {"field_names": ["RayID"]}}),
-            output(Some("field_names")),
+            "transformer_id: is not offered: there are no transformers here; leave it out, and shape records by output_options",
         ),
         (
-            json!({"output_options": {"output_type": "csv"}}),
-            output(Some("output_type")),
+            json!({"sample_rate": 0.1}),
+            "sample_rate: is not offered beside output_options; put sample_rate into output_options",
         ),
         (
-            json!({"output_options": {"batch_prefix": "["}}),
-            output(Some("batch_prefix")),
+            json!({"kind": "edge"}),
+            "kind: is not offered: there are no edge jobs here; leave it out",
         ),
-        (
-            json!({"output_options": {"record_template": "x"}}),
-            output(Some("record_template")),
-        ),
-        (
-            json!({"output_options": {"timestamp_format": "rfc3339"}}),
-            output(Some("timestamp_format")),
-        ),
-        (
-            json!({"output_options": {"timestamp_format": "unixnano"}}),
-            output(Some("timestamp_format")),
-        ),
-        (
-            json!({"output_options": {"sample_rate": 0.5}}),
-            output(Some("sample_rate")),
-        ),
-        (
-            json!({"output_options": {"CVE-2021-44228": true}}),
-            output(Some("CVE-2021-44228")),
-        ),
-    ];
-    for (body, expected) in table {
-        assert_eq!(input(&body).err(), expected, "{body}");
+    ] {
+        let mut body = options.clone();
+        body["destination_conf"] = json!("https://h.example/");
+        assert_eq!(
+            create(&body).map_err(|e| e.to_string()),
+            Err(text.to_owned())
+        );
+        if options.get("kind").is_none() {
+            let change = input(&options).and_then(|change| change.apply_to(&full()));
+            assert_eq!(change.map_err(|e| e.to_string()), Err(text.to_owned()));
+        }
+    }
+    for unset in [json!(null), json!(""), json!(0)] {
+        let body = json!({"transformer_id": unset, "sample": unset, "sample_rate": unset});
+        assert_eq!(input(&body), Ok(JobInput::default()), "{body}");
     }
 }
 
 #[test]
+fn a_job_whose_field_left_the_catalogue_can_still_be_changed() {
+    let job = Job {
+        output_options: Some(json!({"field_names": ["GoneField"]})),
+        ..full()
+    };
+    let change = |body: Value| input(&body).unwrap().apply_to(&job);
+    assert!(change(json!({"enabled": false})).is_ok());
+    assert!(change(json!({"output_options": {"field_names": ["GoneField"]}})).is_ok());
+    assert!(change(json!({"output_options": {"field_names": ["GoneField", "RayID"]}})).is_err());
+    let open = json!({"destination_conf": "https://h.example/", "dataset": "next_weeks", "output_options": job.output_options});
+    assert!(create(&open).is_ok());
+}
+
+#[test]
+fn an_ownership_challenge_is_read_and_never_shown() {
+    let body =
+        json!({"destination_conf": "https://h.example/", "ownership_challenge": "a+/b.c-D_9"});
+    let input = input(&body).unwrap();
+    assert_eq!(input.ownership_challenge.as_deref(), Some("a+/b.c-D_9"));
+    assert!(!format!("{input:?}").contains("D_9"));
+    let job = input.into_new_job(scope()).unwrap().with_id(1);
+    assert!(!job.to_api(false).to_string().contains("D_9"));
+    assert!(!serde_json::to_string(&job).unwrap().contains("D_9"));
+    assert_eq!(
+        create(&json!({"destination_conf": "https://h.example/", "ownership_challenge": "a b"})),
+        Err(E::ChallengeForm)
+    );
+}
+
+#[test]
 fn a_change_touches_only_what_it_names() {
-    let job = full();
+    let job = Job {
+        subrequest_merging: Some(true),
+        ..full()
+    };
     let change = |body: Value| input(&body).unwrap().apply_to(&job);
 
     assert_eq!(change(json!({})), Ok(job.clone()));
@@ -315,6 +350,7 @@ fn a_change_touches_only_what_it_names() {
         filter: None,
         frequency: Frequency::High,
         output_options: None,
+        subrequest_merging: None,
         max_upload_bytes: None,
         max_upload_records: None,
         max_upload_interval_seconds: None,
@@ -322,9 +358,9 @@ fn a_change_touches_only_what_it_names() {
     };
     for body in [
         json!({"name": null, "filter": null, "frequency": null, "output_options": null, "max_upload_bytes": null,
-               "max_upload_records": null, "max_upload_interval_seconds": null}),
-        json!({"name": "", "filter": "", "frequency": "", "output_options": null, "max_upload_bytes": 0,
-               "max_upload_records": 0, "max_upload_interval_seconds": 0}),
+               "max_upload_records": null, "max_upload_interval_seconds": null, "subrequest_merging": null}),
+        json!({"name": "", "filter": "", "frequency": "", "output_options": "", "max_upload_bytes": 0,
+               "max_upload_records": 0, "max_upload_interval_seconds": 0, "subrequest_merging": null}),
     ] {
         assert_eq!(change(body), Ok(cleared.clone()));
     }
@@ -375,16 +411,9 @@ fn the_words_of_the_errors_are_these() {
             "max_upload_records: must be a whole number from 1000 to 1000000, or 0 for no limit",
         ),
         (
-            E::NotOffered {
-                field: "logpull_options",
-            },
-            "logpull_options: is not offered yet; leave it out, records are sent as they come",
-        ),
-        (
-            E::OutputNotOffered {
-                option: Some("sample_rate"),
-            },
-            "output_options: sample_rate is not offered yet; leave it out, records are sent as they come",
+            E::ChallengeForm,
+            "ownership_challenge: must be at most 4096 characters of A-Z, a-z, 0-9, /, +, ., - and _; \
+             send what the challenge file holds",
         ),
     ];
     for (error, text) in table {

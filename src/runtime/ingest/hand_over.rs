@@ -114,7 +114,12 @@ impl Batch<'_> {
         let mut handed_over = Vec::new();
         let unreadable = self.routes.unreadable.iter();
         let mut owed: Vec<JobSelection> = unreadable
-            .map(|job_id| self.owe(*job_id, "its filter can not be read: set it anew"))
+            .map(|job_id| {
+                self.owe(
+                    *job_id,
+                    "its filter or its output options can not be read: set them anew",
+                )
+            })
             .collect();
         for (index, job) in self.routes.jobs.iter().enumerate() {
             let selection = self.pipeline.router.selections().get(index);
@@ -142,6 +147,7 @@ impl Batch<'_> {
                         segments: vec![(crate::route::Segment { records, bytes }, source)],
                         inline: Uint8Array::new_with_length(0),
                         spooled: Vec::new(),
+                        assembly: None,
                     }
                 }
                 Keep::Reference => {
@@ -200,6 +206,7 @@ impl Batch<'_> {
             batch_id: batch_id.to_owned(),
             received_at_millis: self.received_at_millis,
             segments: ready.segments,
+            assembly: ready.assembly,
         };
         let name = instance_name(job_id);
         let answer: Result<AppendAnswer> = call_with_bytes(

@@ -15,6 +15,7 @@ use crate::outbox::{
     Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Holding, JobState,
     PushLimits, Queue, Summary, Waiting, gather, step,
 };
+use crate::route::Assembly;
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
 use crate::runtime::{archive, config, push};
@@ -50,7 +51,10 @@ const MIGRATIONS: &[&str] = &["
         inline_bytes = inline_bytes + coalesce(length(NEW.payload), 0); END;
     CREATE TRIGGER entry_leaves AFTER DELETE ON entries BEGIN UPDATE held SET records = records - OLD.records,
         inline_bytes = inline_bytes - coalesce(length(OLD.payload), 0); END;
-"];
+",
+    // JSON of `route::Assembly`; NULL for lines of JSON.
+    "ALTER TABLE entries ADD COLUMN assembly TEXT;",
+];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
 const GATHER_ENTRIES: u64 = 1_000;
@@ -146,6 +150,17 @@ struct EntryRow {
     records: u64,
     bytes: u64,
     kind: String,
+    assembly: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    assembly: Option<String>,
+}
+
+fn assembly_of(stored: Option<&str>) -> Result<Option<Assembly>> {
+    let read = stored.map(serde_json::from_str).transpose();
+    read.map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))
 }
 
 impl Outbox {
@@ -189,6 +204,10 @@ impl Outbox {
         }
         let now = now_millis();
         let minute = minute_of(append.received_at_millis);
+        let assembly = append.assembly.as_ref().map(serde_json::to_string);
+        let assembly = assembly
+            .transpose()
+            .map_err(|e| worker::Error::RustError(e.to_string()))?;
         let mut at = 0_u32;
         for (segment, source) in &append.segments {
             let (kind, object, start, payload) = match source {
@@ -206,8 +225,8 @@ impl Outbox {
                 EntrySource::Archive { key, size } => ("archive", Some(key), Some(*size), None),
             };
             sql.run(
-                "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload, assembly)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &append.batch_id,
                     minute,
@@ -217,7 +236,8 @@ impl Outbox {
                     kind,
                     object,
                     start,
-                    payload as Option<wasm_bindgen::JsValue>
+                    payload as Option<wasm_bindgen::JsValue>,
+                    assembly.as_ref()
                 ],
             )?;
         }
@@ -381,15 +401,18 @@ impl Outbox {
     fn form_push(&self, limits: &PushLimits) -> Result<()> {
         let sql = self.sql()?;
         let rows: Vec<EntryRow> = sql.rows(
-            "SELECT seq, batch, records, bytes, kind FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?",
+            "SELECT seq, batch, records, bytes, kind, assembly FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?",
             params![GATHER_ENTRIES],
         )?;
         let facts = rows.iter().map(|row| EntryFacts {
             records: row.records,
             bytes: row.bytes,
             is_archive: row.kind == "archive",
+            assembly: row.assembly.as_deref(),
         });
-        let taken = rows.get(..gather(facts, limits)).unwrap_or_default();
+        let assembly = assembly_of(rows.first().and_then(|row| row.assembly.as_deref()))?;
+        let limits = limits.beside(assembly.as_ref());
+        let taken = rows.get(..gather(facts, &limits)).unwrap_or_default();
         let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
             return Ok(());
         };
@@ -399,6 +422,7 @@ impl Outbox {
             hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
         }
         hash.update(first.seq.to_le_bytes());
+        hash.update(first.assembly.as_deref().unwrap_or_default());
         let id: String = hash
             .finalize()
             .iter()
@@ -436,13 +460,27 @@ impl Outbox {
             .map(serde_wasm_bindgen::from_value)
             .collect::<std::result::Result<Vec<push::Part>, _>>()
             .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))?;
+        // All entries of a push have the same one.
+        let assembly: Option<Written> = self.sql()?.first(
+            "SELECT assembly FROM entries WHERE push = ? LIMIT 1",
+            params![&current.id],
+        )?;
+        let assembly = assembly_of(assembly.and_then(|row| row.assembly).as_deref())?;
         let inline = |seq: u64| {
             let rows = self
                 .sql()?
                 .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
             blob(&rows.get(0), "payload")
         };
-        Ok(push::send(&self.env, &row.job, &current.id, &parts, inline).await)
+        Ok(push::send(
+            &self.env,
+            &row.job,
+            &current.id,
+            &parts,
+            assembly.as_ref(),
+            inline,
+        )
+        .await)
     }
 
     fn retry_at(&self, at_millis: u64, reason: &str) -> Result<()> {
