@@ -26,6 +26,8 @@ struct Memory {
     broken: Cell<bool>,
     /// Changes by somebody else that come before the next writes.
     races: Cell<u32>,
+    /// Destinations that got a test message.
+    tested: RefCell<Vec<String>>,
 }
 
 impl Memory {
@@ -128,19 +130,50 @@ impl JobRules for Rules {
         }
     }
 
+    fn check_logpull_options(&self, _: &Scope, dataset: &str, text: &str) -> Result<(), String> {
+        if text.contains("bad") {
+            Err(format!("fields: bad is no field of {dataset}"))
+        } else {
+            Ok(())
+        }
+    }
+
     fn check_destination(&self, destination_conf: &str) -> Result<(), String> {
         let parsed = DestinationConf::parse(destination_conf, DestinationPolicy::default());
         parsed.map(drop).map_err(|error| error.to_string())
     }
 }
 
+/// A destination whose name begins with `no.` refuses.
+impl DestinationTester for Memory {
+    async fn test(&self, destination_conf: &str) -> Result<(), String> {
+        self.tested.borrow_mut().push(destination_conf.to_owned());
+        if destination_conf.starts_with("https://no.") {
+            Err("error 403: error pushing: error uploading to https: 403 bad key".into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+const NOW: u64 = 1_800_000_000;
 const JOBS: &str = "/client/v4/zones/z1/logpush/jobs";
 const JOB_1: &str = "/client/v4/zones/z1/logpush/jobs/1";
 const CONF: &str = "https://h.example/in?tags=a&header_Authorization=Bearer%20s3cret";
 
 fn call_as(store: &Memory, access: Access, method: &str, path: &str, body: &[u8]) -> ApiResponse {
     match Route::parse(method, path) {
-        Ok(route) => now(handle(&route, access, body, store, &Rules)),
+        Ok(route) => {
+            let key = OwnershipKey::derive("api-token");
+            let services = Services {
+                store,
+                rules: &Rules,
+                tester: store,
+                ownership: key.as_ref(),
+                now_unix_secs: NOW,
+            };
+            now(handle(&route, access, body, &services))
+        }
         Err(error) => error.into(),
     }
 }
@@ -293,8 +326,14 @@ fn what_is_wrong_with_a_job_is_said_with_the_members_name() {
         (
             "POST",
             JOBS,
-            json!({"destination_conf": "s3://b/?secret-access-key=s3cret"}),
-            "destination_conf: s3:// is not offered yet",
+            json!({"destination_conf": "s3://logs/?region=eu-west-1&secret-access-key=s3cret"}),
+            "destination_conf: access-key-id: is missing",
+        ),
+        (
+            "POST",
+            JOBS,
+            json!({"destination_conf": "s3://logs/?region=eu-west-1"}),
+            "destination_conf: s3:// is not offered in this version",
         ),
         (
             "POST",
@@ -383,7 +422,7 @@ fn a_read_token_reads_masked_and_writes_nothing() {
     let before = call(&store, "GET", JOBS, &Value::Null);
     for (method, path) in [("POST", JOBS), ("PUT", JOB_1), ("DELETE", JOB_1)] {
         let answer = call_as(&store, Access::Read, method, path, b"{}");
-        let text = "changing jobs is not allowed with a read token; use the API token";
+        let text = "this call is not allowed with a read token; use the API token";
         assert_eq!(failed(&answer), (403, 1004, text), "{method}");
     }
     assert_eq!(call(&store, "GET", JOBS, &Value::Null), before);
@@ -507,4 +546,254 @@ fn a_job_that_older_rules_let_pass_can_still_be_switched_off() {
         json!({"name": "new", "filter": "old dialect", "destination_conf": "https://127.0.0.1/"});
     result(&call(&store, "PUT", JOB_1, &all));
     result(&call(&store, "PUT", JOB_1, &json!({"filter": ""})));
+}
+
+#[test]
+fn a_job_is_stored_only_when_its_destination_took_a_test_message() {
+    let store = store_with_a_job();
+    let before = call(&store, "GET", JOBS, &Value::Null);
+    let tested = |store: &Memory| store.tested.take();
+    assert_eq!(tested(&store), [CONF]);
+    let refusal = "destination_conf: error validating destination: \
+                   error 403: error pushing: error uploading to https: 403 bad key";
+    for (method, path) in [("POST", JOBS), ("PUT", JOB_1)] {
+        let body = json!({"destination_conf": "https://no.example/", "enabled": false});
+        assert_eq!(
+            failed(&call(&store, method, path, &body)),
+            (400, 1002, refusal)
+        );
+        assert_eq!(tested(&store), ["https://no.example/"]);
+    }
+    assert_eq!(call(&store, "GET", JOBS, &Value::Null), before);
+
+    // Only a new destination is tested, and only when nothing else is wrong.
+    for body in [
+        json!({"enabled": true, "destination_conf": CONF}),
+        json!({"name": "x"}),
+        json!({"filter": "x", "destination_conf": "https://new.example/"}),
+        json!({"destination_conf": "https://127.0.0.1/"}),
+    ] {
+        call(&store, "PUT", JOB_1, &body);
+        assert_eq!(tested(&store).len(), 0, "{body}");
+    }
+    // Once, however often the change has to be made again.
+    store.races.set(2);
+    result(&call(
+        &store,
+        "PUT",
+        JOB_1,
+        &json!({"destination_conf": "https://new.example/"}),
+    ));
+    assert_eq!(tested(&store), ["https://new.example/"]);
+}
+
+const ZONE: &str = "/client/v4/zones/z1/logpush";
+
+#[test]
+fn a_dataset_has_fields_default_fields_and_jobs() {
+    let store = store_with_a_job();
+    let body = json!({"destination_conf": CONF, "dataset": "brand_new"});
+    result(&call(&store, "POST", JOBS, &body));
+    let get = |path: &str| {
+        call(
+            &store,
+            "GET",
+            &format!("{ZONE}/datasets/{path}"),
+            &Value::Null,
+        )
+    };
+
+    let answer = get("dns_logs/fields");
+    let fields = result(&answer);
+    assert_eq!(
+        fields["Timestamp"],
+        "int or string; When the query happened"
+    );
+    assert_eq!(fields.as_object().unwrap().len(), 9);
+    assert_eq!(get("dns_logs/fields/default"), answer);
+    let (all, defaults) = (
+        get("http_requests/fields"),
+        get("http_requests/fields/default"),
+    );
+    assert_eq!(
+        result(&all)["RequestHeaders"]
+            .as_str()
+            .unwrap()
+            .split(';')
+            .next(),
+        Some("object")
+    );
+    assert!(result(&defaults).get("RequestHeaders").is_none());
+
+    for (dataset, ids) in [
+        ("http_requests", vec![1]),
+        ("brand_new", vec![2]),
+        ("dns_logs", vec![]),
+    ] {
+        let answer = get(&format!("{dataset}/jobs"));
+        let jobs = result(&answer).as_array().unwrap();
+        let found: Vec<u64> = jobs.iter().filter_map(|job| job["id"].as_u64()).collect();
+        assert_eq!(found, ids, "{dataset}");
+    }
+    let unknown = "dataset: http_request is not in the catalogue; did you mean http_requests?";
+    for path in [
+        "http_request/fields",
+        "http_request/fields/default",
+        "http_request/jobs",
+    ] {
+        assert_eq!(failed(&get(path)), (404, 1008, unknown));
+    }
+    let path = format!("{ZONE}/datasets/http_requests/jobs");
+    let answer = call_as(&store, Access::Read, "GET", &path, b"");
+    assert!(
+        result(&answer)[0]["destination_conf"]
+            .as_str()
+            .unwrap()
+            .ends_with("REDACTED")
+    );
+}
+
+#[test]
+fn checks_answer_with_a_verdict_and_store_nothing() {
+    let store = store_with_a_job();
+    let before = call(&store, "GET", JOBS, &Value::Null);
+    let s3 = "s3:// is not offered in this version; the schemes offered are https, splunk";
+    let verdict = |message: &str| json!({"message": message, "valid": message.is_empty()});
+    let destination = |conf: &str| json!({"destination_conf": conf});
+    let table = [
+        (
+            "validate/destination",
+            destination("https://new.example/"),
+            verdict(""),
+        ),
+        (
+            "validate/destination",
+            destination("https://no.example/"),
+            verdict(
+                "error validating destination: error 403: error pushing: error uploading to https: 403 bad key",
+            ),
+        ),
+        (
+            "validate/destination",
+            destination("s3://logs?region=eu-west-1"),
+            verdict(s3),
+        ),
+        (
+            "validate/destination/exists",
+            destination(CONF),
+            json!({"exists": true}),
+        ),
+        (
+            "validate/destination/exists",
+            destination("https://h.example/in?tags=a"),
+            json!({"exists": false}),
+        ),
+        (
+            "validate/origin",
+            json!({"logpull_options": "fields=RayID", "dataset": "dns_logs"}),
+            verdict(""),
+        ),
+        (
+            "validate/origin",
+            json!({"logpull_options": null}),
+            verdict(""),
+        ),
+        (
+            "validate/origin",
+            json!({"logpull_options": "fields=bad"}),
+            verdict("fields: bad is no field of http_requests"),
+        ),
+        (
+            "validate/origin",
+            json!({"logpull_options": "", "dataset": "nope"}),
+            verdict("dataset: is not known"),
+        ),
+        (
+            "ownership",
+            destination(CONF),
+            json!({"filename": "", "message": "no ownership challenge is needed for this destination", "valid": true}),
+        ),
+        (
+            "ownership",
+            destination("s3://logs?region=eu-west-1"),
+            json!({"filename": "", "message": format!("no ownership challenge was written: {s3}"), "valid": false}),
+        ),
+        (
+            "ownership/validate",
+            json!({"destination_conf": CONF, "ownership_challenge": "v1.1.ff"}),
+            json!({"valid": false}),
+        ),
+    ];
+    for (path, body, expected) in table {
+        let path = format!("{ZONE}/{path}");
+        assert_eq!(
+            result(&call(&store, "POST", &path, &body)),
+            &expected,
+            "{path} {body}"
+        );
+        let answer = call_as(
+            &store,
+            Access::Read,
+            "POST",
+            &path,
+            body.to_string().as_bytes(),
+        );
+        assert_eq!(failed(&answer).1, 1004, "{path}");
+        let answer = call_as(
+            &store,
+            Access::None,
+            "POST",
+            &path,
+            body.to_string().as_bytes(),
+        );
+        assert_eq!(failed(&answer).1, 10000, "{path}");
+    }
+    assert_eq!(call(&store, "GET", JOBS, &Value::Null), before);
+    for (path, body, text) in [
+        ("ownership", json!({}), "destination_conf: is required"),
+        (
+            "ownership/validate",
+            destination(CONF),
+            "ownership_challenge: is required",
+        ),
+        (
+            "validate/destination",
+            json!({"destination_conf": 1}),
+            "destination_conf: must be a string",
+        ),
+        (
+            "validate/destination/exists",
+            json!([]),
+            "body: must be a JSON object",
+        ),
+        (
+            "validate/origin",
+            json!({"dataset": {}}),
+            "dataset: must be a string",
+        ),
+    ] {
+        let answer = call(&store, "POST", &format!("{ZONE}/{path}"), &body);
+        assert_eq!(failed(&answer), (400, 1002, text));
+    }
+}
+
+#[test]
+fn an_ownership_challenge_is_valid_for_its_scope_and_destination() {
+    let store = Memory::default();
+    let conf = "s3://logs/dir?region=eu-west-1";
+    let key = OwnershipKey::derive("api-token").unwrap();
+    let scope = Scope::new(crate::logpush::scope::ScopeKind::Zone, "z1").unwrap();
+    let fresh = key.issue(&scope, conf, NOW);
+    let expired = key.issue(&scope, conf, NOW - CHALLENGE_VALID_SECS);
+    for (zone, conf, token, valid) in [
+        ("z1", conf, &fresh, true),
+        ("z1", conf, &expired, false),
+        ("z2", conf, &fresh, false),
+        ("z1", "s3://other?region=eu-west-1", &fresh, false),
+    ] {
+        let path = format!("/client/v4/zones/{zone}/logpush/ownership/validate");
+        let body = json!({"destination_conf": conf, "ownership_challenge": token});
+        let answer = call(&store, "POST", &path, &body);
+        assert_eq!(result(&answer), &json!({"valid": valid}), "{zone} {conf}");
+    }
 }

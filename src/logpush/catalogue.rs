@@ -208,10 +208,13 @@ impl Dataset {
     }
 }
 
-/// The dataset that `name` most probably means.
+/// Says that there is no such dataset, and which one is most probably meant.
 #[must_use]
-pub fn nearest_name(name: &str) -> Option<&'static str> {
-    nearest(name, names())
+pub fn unknown(name: &str) -> String {
+    let meant = nearest(name, names())
+        .map(|nearest| format!("; did you mean {nearest}?"))
+        .unwrap_or_default();
+    format!("{name} is not in the catalogue{meant}")
 }
 
 fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
@@ -329,9 +332,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_dataset_is_recognised() {
-        assert_eq!(nearest_name("http_request"), Some("http_requests"));
-        assert_eq!(nearest_name("HTTP-Requests"), Some("http_requests"));
-        assert_eq!(nearest_name("x"), None);
+        for name in ["http_request", "HTTP-Requests"] {
+            let text = format!("{name} is not in the catalogue; did you mean http_requests?");
+            assert_eq!(unknown(name), text);
+        }
+        assert_eq!(unknown("x"), "x is not in the catalogue");
     }
 
     #[test]
