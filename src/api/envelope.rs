@@ -216,7 +216,10 @@ mod tests {
                 "storage is unavailable; try again",
             ),
         ];
+        let documented = include_str!("../../docs/errors.md");
         for (error, status, code, message) in table {
+            let row = format!("\n| {status} | {code} | ");
+            assert!(documented.contains(&row), "docs/errors.md lacks {code}");
             let expected = json!({
                 "success": false, "errors": [{"code": code, "message": message}], "messages": [], "result": null,
             });
