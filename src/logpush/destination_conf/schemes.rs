@@ -111,8 +111,14 @@ pub(super) fn check_new_relic(
     let is_key = |name: &str| {
         name.eq_ignore_ascii_case("api-key") || name.eq_ignore_ascii_case("x-license-key")
     };
-    let by_parameter = parameters.iter().any(|given| is_key(&given.name));
-    if by_parameter || headers.iter().any(|given| is_key(&given.name)) {
+    let is_given = |value: &[Piece]| !value.is_empty();
+    let by_parameter = parameters
+        .iter()
+        .any(|given| is_key(&given.name) && given.value.as_deref().is_some_and(is_given));
+    let by_header = headers
+        .iter()
+        .any(|given| is_key(&given.name) && is_given(&given.value));
+    if by_parameter || by_header {
         return Ok(());
     }
     Err(DestinationConfError::Missing {
