@@ -13,6 +13,21 @@ pub enum Access {
     Write,
 }
 
+/// The token of a request, from any of the ways in which Logpush's clients send one: `Authorization: Bearer`, or
+/// `X-Auth-Email` with `X-Auth-Key`. There are no users here, so any address will do; the key is the token.
+#[must_use]
+pub fn presented_token<'h>(
+    authorization: Option<&'h str>,
+    auth_email: Option<&str>,
+    auth_key: Option<&'h str>,
+) -> Option<&'h str> {
+    let by_key = || {
+        let _ = auth_email.filter(|email| !email.trim().is_empty())?;
+        auth_key.map(str::trim).filter(|key| !key.is_empty())
+    };
+    authorization.and_then(bearer_token).or_else(by_key)
+}
+
 /// What the bearer of a token may do. A token that is not configured, or empty, opens nothing; both are compared in
 /// constant time, and always both.
 #[must_use]
@@ -62,6 +77,33 @@ mod tests {
                 authorize(bearer, api_token, read_token),
                 expected,
                 "{bearer:?} {api_token:?} {read_token:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_comes_as_a_bearer_or_as_a_key_with_an_address() {
+        let table = [
+            (Some("Bearer b"), None, None, Some("b")),
+            (
+                Some("Bearer b"),
+                Some("a@example.com"),
+                Some("k"),
+                Some("b"),
+            ),
+            (Some("Basic b"), Some("a@example.com"), Some("k"), Some("k")),
+            (None, Some("a@example.com"), Some(" k "), Some("k")),
+            (None, Some(" "), Some("k"), None),
+            (None, None, Some("k"), None),
+            (None, Some("a@example.com"), Some(""), None),
+            (None, Some("a@example.com"), None, None),
+            (None, None, None, None),
+        ];
+        for (authorization, email, key, token) in table {
+            assert_eq!(
+                presented_token(authorization, email, key),
+                token,
+                "{authorization:?} {email:?} {key:?}"
             );
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::MAX_REQUEST_BYTES;
+use crate::logpush::catalogue;
 
 /// An answer: the status, and the body as JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +35,22 @@ pub enum ApiError {
     InvalidInput(String),
     /// 401, code 10000: no token, or one that is not known.
     Unauthenticated,
-    /// 403, code 1004: the token may read only.
+    /// 403, code 1004: the token may read only, and the call does more or asks about whole destination strings.
     ReadOnly,
     /// 404, code 1006: no such job in this zone or account.
     JobNotFound,
+    /// 404, code 1008: the catalogue has no such dataset.
+    UnknownDataset {
+        /// Its name, as sent.
+        dataset: String,
+    },
     /// 404, code 7003: no such path.
     NoRoute,
+    /// 404, code 10404: Logpush has it and this service has not.
+    NotOffered {
+        /// What it is.
+        what: &'static str,
+    },
     /// 405, code 10405: the path is known, but not with this method.
     MethodNotAllowed {
         /// The methods that it is known with, with commas between them.
@@ -61,7 +72,10 @@ impl ApiError {
             Self::InvalidInput(_) => 400,
             Self::Unauthenticated => 401,
             Self::ReadOnly => 403,
-            Self::JobNotFound | Self::NoRoute => 404,
+            Self::JobNotFound
+            | Self::UnknownDataset { .. }
+            | Self::NoRoute
+            | Self::NotOffered { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Conflict => 409,
             Self::BodyTooLarge => 413,
@@ -77,9 +91,11 @@ impl ApiError {
             Self::ReadOnly => 1004,
             Self::JobNotFound => 1006,
             Self::Conflict => 1007,
+            Self::UnknownDataset { .. } => 1008,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
             Self::Unauthenticated => 10000,
+            Self::NotOffered { .. } => 10404,
             Self::MethodNotAllowed { .. } => 10405,
             Self::BodyTooLarge => 10413,
         }
@@ -91,11 +107,18 @@ impl fmt::Display for ApiError {
         match self {
             Self::InvalidInput(text) => f.write_str(text),
             Self::Unauthenticated => {
-                f.write_str("Authentication error: send Authorization: Bearer <token> with the API token of this service")
+                f.write_str(
+                    "Authentication error: send Authorization: Bearer <token>, or X-Auth-Email and X-Auth-Key: <token>, \
+                     with the API token of this service",
+                )
             }
-            Self::ReadOnly => f.write_str("changing jobs is not allowed with a read token; use the API token"),
+            Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
+            Self::UnknownDataset { dataset } => {
+                write!(f, "dataset: {}", catalogue::unknown(dataset))
+            }
             Self::NoRoute => f.write_str("No route for the URI"),
+            Self::NotOffered { what } => write!(f, "{what}: not offered in this version"),
             Self::MethodNotAllowed { allowed } => write!(f, "method not allowed; this path takes {allowed}"),
             Self::Conflict => f.write_str("the job was changed by others at the same time; read it and send the change again"),
             Self::BodyTooLarge => write!(f, "the request body must have at most {MAX_REQUEST_BYTES} bytes"),
@@ -133,16 +156,39 @@ mod tests {
                 ApiError::Unauthenticated,
                 401,
                 10000,
-                "Authentication error: send Authorization: Bearer <token> with the API token of this service",
+                "Authentication error: send Authorization: Bearer <token>, or X-Auth-Email and X-Auth-Key: <token>, \
+                 with the API token of this service",
             ),
             (
                 ApiError::ReadOnly,
                 403,
                 1004,
-                "changing jobs is not allowed with a read token; use the API token",
+                "this call is not allowed with a read token; use the API token",
             ),
             (ApiError::JobNotFound, 404, 1006, "job not found"),
+            (
+                ApiError::UnknownDataset {
+                    dataset: "http_request".into(),
+                },
+                404,
+                1008,
+                "dataset: http_request is not in the catalogue; did you mean http_requests?",
+            ),
+            (
+                ApiError::UnknownDataset {
+                    dataset: "x".into(),
+                },
+                404,
+                1008,
+                "dataset: x is not in the catalogue",
+            ),
             (ApiError::NoRoute, 404, 7003, "No route for the URI"),
+            (
+                ApiError::NotOffered { what: "x" },
+                404,
+                10404,
+                "x: not offered in this version",
+            ),
             (
                 ApiError::MethodNotAllowed {
                     allowed: "GET, POST",
@@ -170,7 +216,10 @@ mod tests {
                 "storage is unavailable; try again",
             ),
         ];
+        let documented = include_str!("../../docs/errors.md");
         for (error, status, code, message) in table {
+            let row = format!("\n| {status} | {code} | ");
+            assert!(documented.contains(&row), "docs/errors.md lacks {code}");
             let expected = json!({
                 "success": false, "errors": [{"code": code, "message": message}], "messages": [], "result": null,
             });

@@ -1,105 +1,33 @@
-//! What the calls of the jobs API do.
-
-use std::fmt;
+//! Who may make which call, and what the calls about jobs do.
 
 use serde_json::{Value, json};
 
-use super::{Access, ApiError, ApiResponse, MAX_REQUEST_BYTES, Route};
-use crate::logpush::job::{Job, JobInput, JobInputError, NewJob};
+use super::checks::{self, Destination};
+use super::{
+    Access, ApiError, ApiResponse, Call, DestinationTester, JobRules, JobStore, MAX_REQUEST_BYTES,
+    Route, Services, datasets,
+};
+use crate::logpush::job::{Job, JobInput, JobInputError};
 use crate::logpush::scope::Scope;
 
 /// How often a change is made again because another one came between reading the job and writing it.
 const MAX_UPDATE_ATTEMPTS: usize = 3;
 
-/// The job store could not be asked, or its answer is not known. The text is for the operator's log and must hold no
-/// `destination_conf`; the caller of the API does not see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreError {
-    /// What happened.
-    pub text: String,
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job store: {}", self.text)
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<StoreError> for ApiError {
-    fn from(_: StoreError) -> Self {
-        Self::StorageUnavailable
-    }
-}
-
-/// Where jobs are kept. Every call fails with [`StoreError`] when the store can not be asked; the store logs why.
-///
-/// The futures need not be `Send`: in a Worker there is one thread.
-#[allow(async_fn_in_trait)]
-pub trait JobStore {
-    /// All jobs of a zone or account, by number.
-    async fn list(&self, scope: &Scope) -> Result<Vec<Job>, StoreError>;
-
-    /// One job; `None` when there is no such job in this zone or account.
-    async fn get(&self, scope: &Scope, id: u64) -> Result<Option<Job>, StoreError>;
-
-    /// Gives a new job its number and keeps it.
-    async fn create(&self, job: NewJob) -> Result<Job, StoreError>;
-
-    /// Keeps a changed job under the next version, if it is still at `expected_version`; answers the job as kept, and
-    /// `None` when it is gone or at another version. `last_complete`, `last_error` and `error_message` are not this
-    /// call's to write: the store leaves its own.
-    async fn update(
-        &self,
-        scope: &Scope,
-        id: u64,
-        expected_version: u64,
-        job: Job,
-    ) -> Result<Option<Job>, StoreError>;
-
-    /// Forgets a job; whether there was one in this zone or account.
-    async fn delete(&self, scope: &Scope, id: u64) -> Result<bool, StoreError>;
-}
-
-/// The rules about a job's content which need more than the job: the catalogue of datasets, the filter's parser, what
-/// the operator allows. An `Err` says what is wrong, for the one who sent it, without the member's name before it.
-pub trait JobRules {
-    /// Whether jobs of this zone or account may take this dataset.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    fn check_dataset(&self, scope: &Scope, dataset: &str) -> Result<(), String>;
-
-    /// Whether the filter is one, and fits the dataset.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    fn check_filter(&self, scope: &Scope, dataset: &str, filter: &str) -> Result<(), String>;
-
-    /// Whether records may go there.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it; must not hold a credential.
-    fn check_destination(&self, destination_conf: &str) -> Result<(), String>;
-}
-
 /// Does a call and answers it. `body` is the request's, or its first [`MAX_REQUEST_BYTES`] + 1 bytes.
 ///
-/// A caller without access gets 401, a change with read access 403. Reads with read access get `destination_conf`
-/// masked. A change checks what it changes, not what was there before: a job that an older version let pass can still be
-/// renamed or switched off.
+/// A caller without access gets 401, one with read access 403 unless the call only reads. Reads with read access get
+/// `destination_conf` masked. A change checks what it changes, not what was there before: a job that an older version let
+/// pass can still be renamed or switched off.
+///
+/// A job is stored only when its destination has taken a test message. One is sent when a job is created, enabled or
+/// not, and when its destination changes; as at Cloudflare, switching a job on sends none.
 pub async fn handle(
     route: &Route,
     access: Access,
     body: &[u8],
-    store: &impl JobStore,
-    rules: &impl JobRules,
+    services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
 ) -> ApiResponse {
-    match answer(route, access, body, store, rules).await {
+    match answer(route, access, body, services).await {
         Ok(result) => ApiResponse::ok(result),
         Err(error) => error.into(),
     }
@@ -109,45 +37,83 @@ async fn answer(
     route: &Route,
     access: Access,
     body: &[u8],
-    store: &impl JobStore,
-    rules: &impl JobRules,
+    services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
 ) -> Result<Value, ApiError> {
+    let Route { scope, call } = route;
     let mask = match access {
         Access::None => return Err(ApiError::Unauthenticated),
-        Access::Read if route.is_write() => return Err(ApiError::ReadOnly),
+        Access::Read if call.needs_write() => return Err(ApiError::ReadOnly),
         Access::Read => true,
         Access::Write => false,
     };
-    match route {
-        Route::ListJobs { scope } => {
+    let store = services.store;
+    match call {
+        Call::ListJobs => {
             let jobs = store.list(scope).await?;
             Ok(jobs.iter().map(|job| job.to_api(mask)).collect())
         }
-        Route::GetJob { scope, id } => {
+        Call::GetJob(id) => {
             let job = store.get(scope, *id).await?.ok_or(ApiError::JobNotFound)?;
             Ok(job.to_api(mask))
         }
-        Route::CreateJob { scope } => {
-            let new = read_input(body)?.into_new_job(scope.clone())?;
-            rules
-                .check_dataset(scope, new.dataset())
-                .map_err(|text| invalid("dataset", &text))?;
-            check_destination(rules, new.destination_conf())?;
-            check_filter(rules, scope, new.dataset(), new.filter())?;
-            Ok(store.create(new).await?.to_api(mask))
-        }
-        Route::UpdateJob { scope, id } => {
-            let job = update(scope, *id, &read_input(body)?, store, rules).await?;
+        Call::CreateJob => {
+            let job = create(scope, body, services).await?;
             Ok(job.to_api(mask))
         }
-        Route::DeleteJob { scope, id } => {
+        Call::UpdateJob(id) => {
+            let input = JobInput::from_json(&read_json(body)?)?;
+            let job = update(scope, *id, &input, services).await?;
+            Ok(job.to_api(mask))
+        }
+        Call::DeleteJob(id) => {
             if store.delete(scope, *id).await? {
                 Ok(json!({"id": id}))
             } else {
                 Err(ApiError::JobNotFound)
             }
         }
+        Call::DatasetJobs(dataset) => {
+            let mut jobs = store.list(scope).await?;
+            jobs.retain(|job| job.dataset == *dataset);
+            // A dataset that is newer than the catalogue may have jobs.
+            if jobs.is_empty() {
+                datasets::find(scope, dataset)?;
+            }
+            Ok(jobs.iter().map(|job| job.to_api(mask)).collect())
+        }
+        Call::Fields(dataset) => Ok(datasets::fields(&datasets::find(scope, dataset)?)),
+        Call::DefaultFields(dataset) => {
+            Ok(datasets::default_fields(&datasets::find(scope, dataset)?))
+        }
+        Call::Ownership => checks::ownership(&Destination::read(body)?, services),
+        Call::ValidateOwnership => checks::validate_ownership(scope, body, services),
+        Call::ValidateDestination => {
+            checks::validate_destination(&Destination::read(body)?, services).await
+        }
+        Call::DestinationExists => {
+            let Destination(conf) = Destination::read(body)?;
+            let jobs = store.list(scope).await?;
+            Ok(json!({"exists": jobs.iter().any(|job| job.destination_conf == conf)}))
+        }
+        Call::ValidateOrigin => checks::validate_origin(scope, body, services),
     }
+}
+
+async fn create(
+    scope: &Scope,
+    body: &[u8],
+    services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
+) -> Result<Job, ApiError> {
+    let rules = services.rules;
+    let new = JobInput::from_json(&read_json(body)?)?.into_new_job(scope.clone())?;
+    rules
+        .check_dataset(scope, new.dataset())
+        .map_err(|text| invalid("dataset", &text))?;
+    check_destination(rules, new.destination_conf())?;
+    check_filter(rules, scope, new.dataset(), new.filter())?;
+    // Last, because it is seen outside: nothing is sent for a job that is refused anyway.
+    test_destination(services.tester, new.destination_conf()).await?;
+    Ok(services.store.create(new).await?)
 }
 
 /// Reads, changes and writes a job, and begins anew when another change came between.
@@ -155,17 +121,24 @@ async fn update(
     scope: &Scope,
     id: u64,
     input: &JobInput,
-    store: &impl JobStore,
-    rules: &impl JobRules,
+    services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
 ) -> Result<Job, ApiError> {
+    let (store, rules) = (services.store, services.rules);
+    let mut tested = false;
     for _ in 0..MAX_UPDATE_ATTEMPTS {
         let job = store.get(scope, id).await?.ok_or(ApiError::JobNotFound)?;
         let changed = input.clone().apply_to(&job)?;
-        if changed.destination_conf != job.destination_conf {
+        let has_moved = changed.destination_conf != job.destination_conf;
+        if has_moved {
             check_destination(rules, &changed.destination_conf)?;
         }
         if changed.filter != job.filter {
             check_filter(rules, scope, &changed.dataset, changed.filter.as_deref())?;
+        }
+        // Every attempt has the same new destination, from the request.
+        if has_moved && !tested {
+            test_destination(services.tester, &changed.destination_conf).await?;
+            tested = true;
         }
         if let Some(kept) = store.update(scope, id, job.version, changed).await? {
             return Ok(kept);
@@ -174,25 +147,33 @@ async fn update(
     Err(ApiError::Conflict)
 }
 
-fn read_input(body: &[u8]) -> Result<JobInput, ApiError> {
+/// The body as JSON.
+pub(super) fn read_json(body: &[u8]) -> Result<Value, ApiError> {
     if body.len() > MAX_REQUEST_BYTES {
         return Err(ApiError::BodyTooLarge);
     }
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
+    serde_json::from_slice(body).map_err(|error| {
         // The parser's own text may quote the body.
         ApiError::InvalidInput(format!(
             "body: is no JSON (line {}, column {})",
             error.line(),
             error.column()
         ))
-    })?;
-    Ok(JobInput::from_json(&body)?)
+    })
 }
 
 fn check_destination(rules: &impl JobRules, destination_conf: &str) -> Result<(), ApiError> {
     rules
         .check_destination(destination_conf)
         .map_err(|text| invalid("destination_conf", &text))
+}
+
+async fn test_destination(
+    tester: &impl DestinationTester,
+    destination_conf: &str,
+) -> Result<(), ApiError> {
+    let tested = tester.test(destination_conf).await;
+    tested.map_err(|text| invalid("destination_conf", &checks::refused(&text)))
 }
 
 fn check_filter(
@@ -206,7 +187,8 @@ fn check_filter(
         .map_err(|text| invalid("filter", &text))
 }
 
-fn invalid(field: &str, text: &str) -> ApiError {
+/// A member of the body that is wrong.
+pub(super) fn invalid(field: &str, text: &str) -> ApiError {
     ApiError::InvalidInput(format!("{field}: {text}"))
 }
 

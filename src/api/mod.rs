@@ -4,16 +4,24 @@
 //! to [`handle`].
 
 mod access;
+mod checks;
+mod datasets;
 mod envelope;
 mod jobs;
+mod origin;
+mod ownership;
 mod route;
+mod services;
 #[cfg(test)]
 mod tests;
 
-pub use access::{Access, authorize, bearer_token};
+pub use access::{Access, authorize, bearer_token, presented_token};
 pub use envelope::{ApiError, ApiResponse};
-pub use jobs::{JobRules, JobStore, StoreError, handle};
-pub use route::Route;
+pub use jobs::handle;
+pub use origin::check_logpull_options;
+pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
+pub use route::{Call, Route};
+pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
 
 /// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with
 /// everything escaped stays below half of it.

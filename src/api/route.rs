@@ -1,94 +1,152 @@
 //! Which call a request line means.
 
 use super::ApiError;
+use crate::logpush::job::MAX_DATASET_CHARS;
 use crate::logpush::scope::{Scope, ScopeKind};
 
-/// A call of the jobs API.
+/// A call of the API. `{S}` is `/client/v4/zones/{id}` or `/client/v4/accounts/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub struct Route {
+    /// The zone or account.
+    pub scope: Scope,
+    /// What is asked of it.
+    pub call: Call,
+}
+
+/// What is asked of a zone or account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
     /// `GET {S}/logpush/jobs`
-    ListJobs {
-        /// The zone or account.
-        scope: Scope,
-    },
+    ListJobs,
     /// `POST {S}/logpush/jobs`
-    CreateJob {
-        /// The zone or account.
-        scope: Scope,
-    },
+    CreateJob,
     /// `GET {S}/logpush/jobs/{id}`
-    GetJob {
-        /// The zone or account.
-        scope: Scope,
-        /// Number of the job.
-        id: u64,
-    },
+    GetJob(u64),
     /// `PUT {S}/logpush/jobs/{id}`
-    UpdateJob {
-        /// The zone or account.
-        scope: Scope,
-        /// Number of the job.
-        id: u64,
-    },
+    UpdateJob(u64),
     /// `DELETE {S}/logpush/jobs/{id}`
-    DeleteJob {
-        /// The zone or account.
-        scope: Scope,
-        /// Number of the job.
-        id: u64,
-    },
+    DeleteJob(u64),
+    /// `GET {S}/logpush/datasets/{dataset}/jobs`
+    DatasetJobs(String),
+    /// `GET {S}/logpush/datasets/{dataset}/fields`
+    Fields(String),
+    /// `GET {S}/logpush/datasets/{dataset}/fields/default`
+    DefaultFields(String),
+    /// `POST {S}/logpush/ownership`
+    Ownership,
+    /// `POST {S}/logpush/ownership/validate`
+    ValidateOwnership,
+    /// `POST {S}/logpush/validate/destination`
+    ValidateDestination,
+    /// `POST {S}/logpush/validate/destination/exists`
+    DestinationExists,
+    /// `POST {S}/logpush/validate/origin`
+    ValidateOrigin,
 }
 
 impl Route {
-    /// Reads the method and the path (without its query) of a request. `{S}` is `/client/v4/zones/{id}` or
-    /// `/client/v4/accounts/{id}`.
+    /// Reads the method and the path (without its query) of a request.
     ///
     /// # Errors
     ///
-    /// [`ApiError::MethodNotAllowed`] when the path is known, but not with this method, and [`ApiError::NoRoute`] else.
+    /// [`ApiError::MethodNotAllowed`] when the path is known, but not with this method, [`ApiError::NotOffered`] for
+    /// what Logpush has and this service has not, and [`ApiError::NoRoute`] else.
     pub fn parse(method: &str, path: &str) -> Result<Self, ApiError> {
         let path = path.strip_prefix("/client/v4/").ok_or(ApiError::NoRoute)?;
-        let mut segments = path.split('/');
-        let mut next = || segments.next();
-        let (Some(kind), Some(id), Some("logpush"), Some("jobs")) =
-            (next(), next(), next(), next())
-        else {
+        let segments: Vec<&str> = path.split('/').collect();
+        let [kind, id, "logpush", rest @ ..] = segments.as_slice() else {
             return Err(ApiError::NoRoute);
         };
-        let (job, rest) = (next(), next());
         let scope = ScopeKind::from_path(kind)
-            .and_then(|kind| Scope::new(kind, id).ok())
-            .filter(|_| rest.is_none())
+            .and_then(|kind| Scope::new(kind, *id).ok())
             .ok_or(ApiError::NoRoute)?;
-
-        let Some(job) = job else {
-            return match method {
-                "GET" => Ok(Self::ListJobs { scope }),
-                "POST" => Ok(Self::CreateJob { scope }),
-                _ => Err(ApiError::MethodNotAllowed {
-                    allowed: "GET, POST",
-                }),
-            };
-        };
-        let id = job_id(job).ok_or(ApiError::NoRoute)?;
-        match method {
-            "GET" => Ok(Self::GetJob { scope, id }),
-            "PUT" => Ok(Self::UpdateJob { scope, id }),
-            "DELETE" => Ok(Self::DeleteJob { scope, id }),
-            _ => Err(ApiError::MethodNotAllowed {
-                allowed: "GET, PUT, DELETE",
-            }),
-        }
+        let call = call(method, scope.kind(), rest)?;
+        Ok(Self { scope, call })
     }
+}
 
-    /// Whether the call changes something.
+impl Call {
+    /// Whether a read token is not enough: the call changes something, sends something to a destination, or answers a
+    /// question about a whole destination string, which a read token never sees.
     #[must_use]
-    pub fn is_write(&self) -> bool {
+    pub fn needs_write(&self) -> bool {
         match self {
-            Self::ListJobs { .. } | Self::GetJob { .. } => false,
-            Self::CreateJob { .. } | Self::UpdateJob { .. } | Self::DeleteJob { .. } => true,
+            Self::ListJobs
+            | Self::GetJob(_)
+            | Self::DatasetJobs(_)
+            | Self::Fields(_)
+            | Self::DefaultFields(_) => false,
+            Self::CreateJob
+            | Self::UpdateJob(_)
+            | Self::DeleteJob(_)
+            | Self::Ownership
+            | Self::ValidateOwnership
+            | Self::ValidateDestination
+            | Self::DestinationExists
+            | Self::ValidateOrigin => true,
         }
     }
+}
+
+/// What stands behind `logpush/`.
+fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError> {
+    match path {
+        ["jobs"] => match method {
+            "GET" => Ok(Call::ListJobs),
+            "POST" => Ok(Call::CreateJob),
+            _ => Err(ApiError::MethodNotAllowed {
+                allowed: "GET, POST",
+            }),
+        },
+        ["jobs", id] => {
+            let id = job_id(id).ok_or(ApiError::NoRoute)?;
+            match method {
+                "GET" => Ok(Call::GetJob(id)),
+                "PUT" => Ok(Call::UpdateJob(id)),
+                "DELETE" => Ok(Call::DeleteJob(id)),
+                _ => Err(ApiError::MethodNotAllowed {
+                    allowed: "GET, PUT, DELETE",
+                }),
+            }
+        }
+        ["datasets", dataset, rest @ ..] if is_dataset(dataset) => {
+            let dataset = (*dataset).to_owned();
+            let call = match rest {
+                ["jobs"] => Call::DatasetJobs(dataset),
+                ["fields"] => Call::Fields(dataset),
+                ["fields", "default"] => Call::DefaultFields(dataset),
+                _ => return Err(ApiError::NoRoute),
+            };
+            only("GET", method, call)
+        }
+        ["ownership"] => only("POST", method, Call::Ownership),
+        ["ownership", "validate"] => only("POST", method, Call::ValidateOwnership),
+        ["validate", "destination"] => only("POST", method, Call::ValidateDestination),
+        ["validate", "destination", "exists"] => only("POST", method, Call::DestinationExists),
+        ["validate", "origin"] => only("POST", method, Call::ValidateOrigin),
+        ["edge"] | ["edge", "jobs"] if scope == ScopeKind::Zone => Err(ApiError::NotOffered {
+            what: "Instant Logs (logpush/edge/jobs)",
+        }),
+        ["transformers", ..] if scope == ScopeKind::Account => Err(ApiError::NotOffered {
+            what: "transformers (logpush/transformers)",
+        }),
+        _ => Err(ApiError::NoRoute),
+    }
+}
+
+fn only(allowed: &'static str, method: &str, call: Call) -> Result<Call, ApiError> {
+    if method == allowed {
+        Ok(call)
+    } else {
+        Err(ApiError::MethodNotAllowed { allowed })
+    }
+}
+
+fn is_dataset(segment: &str) -> bool {
+    (1..=MAX_DATASET_CHARS).contains(&segment.len())
+        && segment
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn job_id(segment: &str) -> Option<u64> {
@@ -104,85 +162,128 @@ fn job_id(segment: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const ZONE: &str = "/client/v4/zones/z1/logpush";
+    const ACCOUNT: &str = "/client/v4/accounts/a1/logpush";
+
     #[test]
     fn a_request_line_means_one_call() {
-        let zone = Scope::new(ScopeKind::Zone, "z1").unwrap();
-        let account = Scope::new(ScopeKind::Account, "a1").unwrap();
-        let no_route = || Err(ApiError::NoRoute);
-        let wrong_method = |allowed| Err(ApiError::MethodNotAllowed { allowed });
+        let dataset = || "dns_logs".to_owned();
         let table = [
+            ("GET", "/jobs", Call::ListJobs),
+            ("POST", "/jobs", Call::CreateJob),
+            ("GET", "/jobs/7", Call::GetJob(7)),
+            ("PUT", "/jobs/7", Call::UpdateJob(7)),
+            ("DELETE", "/jobs/7", Call::DeleteJob(7)),
             (
                 "GET",
-                "/client/v4/zones/z1/logpush/jobs",
-                Ok(Route::ListJobs {
-                    scope: zone.clone(),
-                }),
+                "/datasets/dns_logs/jobs",
+                Call::DatasetJobs(dataset()),
             ),
+            ("GET", "/datasets/dns_logs/fields", Call::Fields(dataset())),
+            (
+                "GET",
+                "/datasets/dns_logs/fields/default",
+                Call::DefaultFields(dataset()),
+            ),
+            ("POST", "/ownership", Call::Ownership),
+            ("POST", "/ownership/validate", Call::ValidateOwnership),
+            ("POST", "/validate/destination", Call::ValidateDestination),
             (
                 "POST",
-                "/client/v4/accounts/a1/logpush/jobs",
-                Ok(Route::CreateJob { scope: account }),
+                "/validate/destination/exists",
+                Call::DestinationExists,
             ),
-            (
-                "GET",
-                "/client/v4/zones/z1/logpush/jobs/7",
-                Ok(Route::GetJob {
-                    scope: zone.clone(),
-                    id: 7,
-                }),
-            ),
-            (
-                "PUT",
-                "/client/v4/zones/z1/logpush/jobs/7",
-                Ok(Route::UpdateJob {
-                    scope: zone.clone(),
-                    id: 7,
-                }),
-            ),
-            (
-                "DELETE",
-                "/client/v4/zones/z1/logpush/jobs/7",
-                Ok(Route::DeleteJob { scope: zone, id: 7 }),
-            ),
-            (
-                "PATCH",
-                "/client/v4/zones/z1/logpush/jobs/7",
-                wrong_method("GET, PUT, DELETE"),
-            ),
-            (
-                "POST",
-                "/client/v4/zones/z1/logpush/jobs/7",
-                wrong_method("GET, PUT, DELETE"),
-            ),
-            (
-                "DELETE",
-                "/client/v4/zones/z1/logpush/jobs",
-                wrong_method("GET, POST"),
-            ),
-            (
-                "get",
-                "/client/v4/zones/z1/logpush/jobs",
-                wrong_method("GET, POST"),
-            ),
-            ("GET", "/client/v4/zones/z1/logpush/jobs/", no_route()),
-            ("GET", "/client/v4/zones/z1/logpush/jobs/x", no_route()),
-            ("GET", "/client/v4/zones/z1/logpush/jobs/+7", no_route()),
-            (
-                "GET",
-                "/client/v4/zones/z1/logpush/jobs/99999999999999999999",
-                no_route(),
-            ),
-            ("GET", "/client/v4/zones/z1/logpush/jobs/7/x", no_route()),
-            ("GET", "/client/v4/zones/z%201/logpush/jobs", no_route()),
-            ("GET", "/client/v4/zones//logpush/jobs", no_route()),
-            ("GET", "/client/v4/users/z1/logpush/jobs", no_route()),
-            ("GET", "/client/v4/zones/z1/logpush", no_route()),
-            ("GET", "/zones/z1/logpush/jobs", no_route()),
-            ("GET", "/", no_route()),
-            ("GET", "", no_route()),
+            ("POST", "/validate/origin", Call::ValidateOrigin),
         ];
-        for (method, path, expected) in table {
-            assert_eq!(Route::parse(method, path), expected, "{method} {path}");
+        for (method, path, call) in table {
+            for (base, kind, id) in [
+                (ZONE, ScopeKind::Zone, "z1"),
+                (ACCOUNT, ScopeKind::Account, "a1"),
+            ] {
+                let scope = Scope::new(kind, id).unwrap();
+                let route = Route {
+                    scope,
+                    call: call.clone(),
+                };
+                assert_eq!(
+                    Route::parse(method, &format!("{base}{path}")),
+                    Ok(route),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_path_says_which_methods_it_takes() {
+        let table = [
+            ("PATCH", "/jobs/7", "GET, PUT, DELETE"),
+            ("POST", "/jobs/7", "GET, PUT, DELETE"),
+            ("DELETE", "/jobs", "GET, POST"),
+            ("get", "/jobs", "GET, POST"),
+            ("OPTIONS", "/jobs", "GET, POST"),
+            ("POST", "/datasets/dns_logs/jobs", "GET"),
+            ("PUT", "/datasets/dns_logs/fields", "GET"),
+            ("GET", "/ownership", "POST"),
+            ("GET", "/ownership/validate", "POST"),
+            ("GET", "/validate/destination", "POST"),
+            ("PUT", "/validate/destination/exists", "POST"),
+            ("GET", "/validate/origin", "POST"),
+        ];
+        for (method, path, allowed) in table {
+            let expected = Err(ApiError::MethodNotAllowed { allowed });
+            assert_eq!(
+                Route::parse(method, &format!("{ZONE}{path}")),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_logpush_has_and_we_have_not_is_said_to_be_not_offered() {
+        for path in [
+            format!("{ZONE}/edge"),
+            format!("{ZONE}/edge/jobs"),
+            format!("{ACCOUNT}/transformers"),
+            format!("{ACCOUNT}/transformers/preview"),
+            format!("{ACCOUNT}/transformers/1/versions"),
+        ] {
+            for method in ["GET", "POST", "PUT"] {
+                let answer = Route::parse(method, &path);
+                assert!(matches!(answer, Err(ApiError::NotOffered { .. })), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_other_path_is_no_route() {
+        let too_long = format!("{ZONE}/datasets/{}/fields", "x".repeat(257));
+        for path in [
+            "/client/v4/zones/z1/logpush/jobs/",
+            "/client/v4/zones/z1/logpush/jobs/x",
+            "/client/v4/zones/z1/logpush/jobs/+7",
+            "/client/v4/zones/z1/logpush/jobs/",
+            "/client/v4/zones/z1/logpush/jobs/99999999999999999999",
+            "/client/v4/zones/z1/logpush/jobs/7/x",
+            "/client/v4/zones/z%201/logpush/jobs",
+            "/client/v4/zones//logpush/jobs",
+            "/client/v4/users/z1/logpush/jobs",
+            "/client/v4/zones/z1/logpush",
+            "/client/v4/zones/z1/logpush/datasets",
+            "/client/v4/zones/z1/logpush/datasets/dns_logs",
+            "/client/v4/zones/z1/logpush/datasets//fields",
+            "/client/v4/zones/z1/logpush/datasets/a.b/fields",
+            "/client/v4/zones/z1/logpush/datasets/dns_logs/fields/all",
+            "/client/v4/zones/z1/logpush/validate",
+            "/client/v4/zones/z1/logpush/transformers",
+            "/client/v4/accounts/a1/logpush/edge/jobs",
+            "/zones/z1/logpush/jobs",
+            "/",
+            "",
+            too_long.as_str(),
+        ] {
+            assert_eq!(Route::parse("GET", path), Err(ApiError::NoRoute), "{path}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The handlers over a store in memory.
 
+mod checks;
+
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
@@ -26,6 +28,8 @@ struct Memory {
     broken: Cell<bool>,
     /// Changes by somebody else that come before the next writes.
     races: Cell<u32>,
+    /// Destinations that got a test message.
+    tested: RefCell<Vec<String>>,
 }
 
 impl Memory {
@@ -128,19 +132,50 @@ impl JobRules for Rules {
         }
     }
 
+    fn check_logpull_options(&self, _: &Scope, dataset: &str, text: &str) -> Result<(), String> {
+        if text.contains("bad") {
+            Err(format!("fields: bad is no field of {dataset}"))
+        } else {
+            Ok(())
+        }
+    }
+
     fn check_destination(&self, destination_conf: &str) -> Result<(), String> {
         let parsed = DestinationConf::parse(destination_conf, DestinationPolicy::default());
         parsed.map(drop).map_err(|error| error.to_string())
     }
 }
 
+/// A destination whose name begins with `no.` refuses.
+impl DestinationTester for Memory {
+    async fn test(&self, destination_conf: &str) -> Result<(), String> {
+        self.tested.borrow_mut().push(destination_conf.to_owned());
+        if destination_conf.starts_with("https://no.") {
+            Err("error 403: error pushing: error uploading to https: 403 bad key".into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+const NOW: u64 = 1_800_000_000;
 const JOBS: &str = "/client/v4/zones/z1/logpush/jobs";
 const JOB_1: &str = "/client/v4/zones/z1/logpush/jobs/1";
 const CONF: &str = "https://h.example/in?tags=a&header_Authorization=Bearer%20s3cret";
 
 fn call_as(store: &Memory, access: Access, method: &str, path: &str, body: &[u8]) -> ApiResponse {
     match Route::parse(method, path) {
-        Ok(route) => now(handle(&route, access, body, store, &Rules)),
+        Ok(route) => {
+            let key = OwnershipKey::derive("api-token");
+            let services = Services {
+                store,
+                rules: &Rules,
+                tester: store,
+                ownership: key.as_ref(),
+                now_unix_secs: NOW,
+            };
+            now(handle(&route, access, body, &services))
+        }
         Err(error) => error.into(),
     }
 }
@@ -293,8 +328,14 @@ fn what_is_wrong_with_a_job_is_said_with_the_members_name() {
         (
             "POST",
             JOBS,
-            json!({"destination_conf": "s3://b/?secret-access-key=s3cret"}),
-            "destination_conf: s3:// is not offered yet",
+            json!({"destination_conf": "s3://logs/?region=eu-west-1&secret-access-key=s3cret"}),
+            "destination_conf: access-key-id: is missing",
+        ),
+        (
+            "POST",
+            JOBS,
+            json!({"destination_conf": "s3://logs/?region=eu-west-1"}),
+            "destination_conf: s3:// is not offered in this version",
         ),
         (
             "POST",
@@ -383,7 +424,7 @@ fn a_read_token_reads_masked_and_writes_nothing() {
     let before = call(&store, "GET", JOBS, &Value::Null);
     for (method, path) in [("POST", JOBS), ("PUT", JOB_1), ("DELETE", JOB_1)] {
         let answer = call_as(&store, Access::Read, method, path, b"{}");
-        let text = "changing jobs is not allowed with a read token; use the API token";
+        let text = "this call is not allowed with a read token; use the API token";
         assert_eq!(failed(&answer), (403, 1004, text), "{method}");
     }
     assert_eq!(call(&store, "GET", JOBS, &Value::Null), before);
@@ -507,4 +548,43 @@ fn a_job_that_older_rules_let_pass_can_still_be_switched_off() {
         json!({"name": "new", "filter": "old dialect", "destination_conf": "https://127.0.0.1/"});
     result(&call(&store, "PUT", JOB_1, &all));
     result(&call(&store, "PUT", JOB_1, &json!({"filter": ""})));
+}
+
+#[test]
+fn a_job_is_stored_only_when_its_destination_took_a_test_message() {
+    let store = store_with_a_job();
+    let before = call(&store, "GET", JOBS, &Value::Null);
+    let tested = |store: &Memory| store.tested.take();
+    assert_eq!(tested(&store), [CONF]);
+    let refusal = "destination_conf: error validating destination: \
+                   error 403: error pushing: error uploading to https: 403 bad key";
+    for (method, path) in [("POST", JOBS), ("PUT", JOB_1)] {
+        let body = json!({"destination_conf": "https://no.example/", "enabled": false});
+        assert_eq!(
+            failed(&call(&store, method, path, &body)),
+            (400, 1002, refusal)
+        );
+        assert_eq!(tested(&store), ["https://no.example/"]);
+    }
+    assert_eq!(call(&store, "GET", JOBS, &Value::Null), before);
+
+    // Only a new destination is tested, and only when nothing else is wrong.
+    for body in [
+        json!({"enabled": true, "destination_conf": CONF}),
+        json!({"name": "x"}),
+        json!({"filter": "x", "destination_conf": "https://new.example/"}),
+        json!({"destination_conf": "https://127.0.0.1/"}),
+    ] {
+        call(&store, "PUT", JOB_1, &body);
+        assert_eq!(tested(&store).len(), 0, "{body}");
+    }
+    // Once, however often the change has to be made again.
+    store.races.set(2);
+    result(&call(
+        &store,
+        "PUT",
+        JOB_1,
+        &json!({"destination_conf": "https://new.example/"}),
+    ));
+    assert_eq!(tested(&store), ["https://new.example/"]);
 }

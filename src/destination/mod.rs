@@ -10,8 +10,10 @@ use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
 mod answer;
 mod https;
 mod splunk;
+mod test_message;
 
 pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";

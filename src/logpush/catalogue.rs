@@ -5,125 +5,55 @@ use super::scope::ScopeKind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Names without `.json`; a file for one scope only is called `<dataset>.<scope>`.
-const FILES: &[(&str, &str)] = &[
-    (
-        "access_requests",
-        include_str!("datasets/access_requests.json"),
-    ),
-    (
-        "account_abuse_protection_events",
-        include_str!("datasets/account_abuse_protection_events.json"),
-    ),
-    ("audit_logs", include_str!("datasets/audit_logs.json")),
-    ("audit_logs_v2", include_str!("datasets/audit_logs_v2.json")),
-    (
-        "biso_user_actions",
-        include_str!("datasets/biso_user_actions.json"),
-    ),
-    ("casb_findings", include_str!("datasets/casb_findings.json")),
-    (
-        "device_posture_results",
-        include_str!("datasets/device_posture_results.json"),
-    ),
-    (
-        "dex_application_tests",
-        include_str!("datasets/dex_application_tests.json"),
-    ),
-    (
-        "dex_device_state_events",
-        include_str!("datasets/dex_device_state_events.json"),
-    ),
-    (
-        "dlp_forensic_copies",
-        include_str!("datasets/dlp_forensic_copies.json"),
-    ),
-    (
-        "dns_firewall_logs",
-        include_str!("datasets/dns_firewall_logs.json"),
-    ),
-    ("dns_logs", include_str!("datasets/dns_logs.json")),
-    (
-        "email_security_alerts",
-        include_str!("datasets/email_security_alerts.json"),
-    ),
-    (
-        "email_security_post_delivery_events",
-        include_str!("datasets/email_security_post_delivery_events.json"),
-    ),
-    (
-        "firewall_events",
-        include_str!("datasets/firewall_events.json"),
-    ),
-    ("gateway_dns", include_str!("datasets/gateway_dns.json")),
-    ("gateway_http", include_str!("datasets/gateway_http.json")),
-    (
-        "gateway_network",
-        include_str!("datasets/gateway_network.json"),
-    ),
-    ("http_requests", include_str!("datasets/http_requests.json")),
-    ("ipsec_logs", include_str!("datasets/ipsec_logs.json")),
-    (
-        "magic_bgp_logs",
-        include_str!("datasets/magic_bgp_logs.json"),
-    ),
-    (
-        "magic_ids_detections",
-        include_str!("datasets/magic_ids_detections.json"),
-    ),
-    (
-        "mcp_portal_logs",
-        include_str!("datasets/mcp_portal_logs.json"),
-    ),
-    ("mnm_flow_logs", include_str!("datasets/mnm_flow_logs.json")),
-    ("nel_reports", include_str!("datasets/nel_reports.json")),
-    (
-        "network_analytics_logs",
-        include_str!("datasets/network_analytics_logs.json"),
-    ),
-    (
-        "page_shield_events",
-        include_str!("datasets/page_shield_events.json"),
-    ),
-    (
-        "sinkhole_http_logs",
-        include_str!("datasets/sinkhole_http_logs.json"),
-    ),
-    (
-        "spectrum_events",
-        include_str!("datasets/spectrum_events.json"),
-    ),
-    ("ssh_logs", include_str!("datasets/ssh_logs.json")),
-    (
-        "turnstile_events",
-        include_str!("datasets/turnstile_events.json"),
-    ),
-    (
-        "warp_config_changes",
-        include_str!("datasets/warp_config_changes.json"),
-    ),
-    (
-        "warp_toggle_changes",
-        include_str!("datasets/warp_toggle_changes.json"),
-    ),
-    (
-        "websocket_analytics.account",
-        include_str!("datasets/websocket_analytics.account.json"),
-    ),
-    (
-        "websocket_analytics",
-        include_str!("datasets/websocket_analytics.json"),
-    ),
-    (
-        "workers_trace_events",
-        include_str!("datasets/workers_trace_events.json"),
-    ),
-    ("zaraz_events", include_str!("datasets/zaraz_events.json")),
-    (
-        "zero_trust_network_sessions",
-        include_str!("datasets/zero_trust_network_sessions.json"),
-    ),
-];
+/// Every file by its name, compiled in.
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("datasets/", $name, ".json")))),*]
+    };
+}
+
+/// Names without `.json`; a file for one scope only is called `<dataset>.<scope>`. `scripts/refresh-datasets.mjs` adds to
+/// the list.
+const FILES: &[(&str, &str)] = files! {
+    "access_requests"
+    "account_abuse_protection_events"
+    "audit_logs"
+    "audit_logs_v2"
+    "biso_user_actions"
+    "casb_findings"
+    "device_posture_results"
+    "dex_application_tests"
+    "dex_device_state_events"
+    "dlp_forensic_copies"
+    "dns_firewall_logs"
+    "dns_logs"
+    "email_security_alerts"
+    "email_security_post_delivery_events"
+    "firewall_events"
+    "gateway_dns"
+    "gateway_http"
+    "gateway_network"
+    "http_requests"
+    "ipsec_logs"
+    "magic_bgp_logs"
+    "magic_ids_detections"
+    "mcp_portal_logs"
+    "mnm_flow_logs"
+    "nel_reports"
+    "network_analytics_logs"
+    "page_shield_events"
+    "sinkhole_http_logs"
+    "spectrum_events"
+    "ssh_logs"
+    "turnstile_events"
+    "warp_config_changes"
+    "warp_toggle_changes"
+    "websocket_analytics.account"
+    "websocket_analytics"
+    "workers_trace_events"
+    "zaraz_events"
+    "zero_trust_network_sessions"
+};
 
 /// Where the time of a record may stand when the dataset is not in the catalogue: the time fields of those that are.
 pub const TIMESTAMP_CANDIDATES: &[&str] = &[
@@ -204,6 +134,28 @@ pub struct Field {
     /// Logpush no longer fills it.
     #[serde(default)]
     pub deprecated: bool,
+    /// It only comes when something else is switched on for the job; told by where in the file it stands.
+    #[serde(skip)]
+    pub optional: bool,
+}
+
+impl Field {
+    /// Whether a job that names no fields gets it. Logpush publishes no list of defaults, so this is our rule: every
+    /// field but those that are deprecated, that hold objects (which a filter or a table can not look into), or that
+    /// need something else to be switched on.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        let holds_objects = matches!(self.field_type, FieldType::Object | FieldType::ArrayObject);
+        !self.deprecated && !self.optional && !holds_objects
+    }
+
+    /// `int or string; when the query happened`: how Logpush lists fields.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let (kind, description) = (self.field_type.as_str(), &self.description);
+        let deprecated = if self.deprecated { " (deprecated)" } else { "" };
+        format!("{kind}; {description}{deprecated}")
+    }
 }
 
 /// One dataset.
@@ -234,6 +186,9 @@ impl Dataset {
         let text = file(&format!("{name}.{suffix}")).or_else(|| file(name))?;
         // The files are compiled in and a test reads all of them, so this is never `None` for an existing file.
         let mut dataset: Self = serde_json::from_str(text).ok()?;
+        for field in dataset.optional_fields.values_mut() {
+            field.optional = true;
+        }
         dataset.fields.append(&mut dataset.optional_fields);
         Some(dataset)
     }
@@ -241,14 +196,34 @@ impl Dataset {
     /// The known field that `name` most probably means.
     #[must_use]
     pub fn nearest_field(&self, name: &str) -> Option<&str> {
-        let wanted = name.to_ascii_lowercase();
-        self.fields
-            .keys()
-            .map(|known| (edit_distance(&wanted, &known.to_ascii_lowercase()), known))
-            .min()
-            .filter(|(distance, _)| *distance * 3 <= wanted.len())
-            .map(|(_, known)| known.as_str())
+        nearest(name, self.fields.keys().map(String::as_str))
     }
+
+    /// The fields that a job gets which names none, by name: see [`Field::is_default`].
+    pub fn default_fields(&self) -> impl Iterator<Item = (&str, &Field)> {
+        self.fields
+            .iter()
+            .filter(|(_, field)| field.is_default())
+            .map(|(name, field)| (name.as_str(), field))
+    }
+}
+
+/// Says that there is no such dataset, and which one is most probably meant.
+#[must_use]
+pub fn unknown(name: &str) -> String {
+    let meant = nearest(name, names())
+        .map(|nearest| format!("; did you mean {nearest}?"))
+        .unwrap_or_default();
+    format!("{name} is not in the catalogue{meant}")
+}
+
+fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let wanted = name.to_ascii_lowercase();
+    known
+        .map(|known| (edit_distance(&wanted, &known.to_ascii_lowercase()), known))
+        .min()
+        .filter(|(distance, _)| *distance * 3 <= wanted.len())
+        .map(|(_, known)| known)
 }
 
 /// The names of all datasets, in byte order.
@@ -321,6 +296,47 @@ mod tests {
         assert!(Dataset::find(ScopeKind::Account, "http_requests").is_some());
         assert!(Dataset::find(ScopeKind::Zone, "next_weeks_dataset").is_none());
         assert!(Dataset::find(ScopeKind::Zone, "../Cargo").is_none());
+    }
+
+    #[test]
+    fn default_fields_are_all_but_objects_deprecated_and_optional_ones() {
+        let dataset = Dataset::find(ScopeKind::Zone, "http_requests").unwrap();
+        let defaults: Vec<&str> = dataset.default_fields().map(|(name, _)| name).collect();
+        assert!(defaults.contains(&"EdgeStartTimestamp") && defaults.contains(&"RayID"));
+        for name in ["RequestHeaders", "CacheResponseStatus", "Subrequests"] {
+            assert!(dataset.fields.contains_key(name), "{name}");
+            assert!(!defaults.contains(&name), "{name}");
+        }
+        for name in names() {
+            let dataset = Dataset::find(ScopeKind::Zone, name).unwrap();
+            let time = dataset.timestamp_field.as_deref().unwrap();
+            assert!(dataset.fields.get(time).unwrap().is_default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_summed_up_as_logpush_does() {
+        let dataset = Dataset::find(ScopeKind::Zone, "dns_logs").unwrap();
+        let summary = dataset.fields.get("Timestamp").unwrap().summary();
+        assert_eq!(summary, "int or string; When the query happened");
+        let dataset = Dataset::find(ScopeKind::Zone, "http_requests").unwrap();
+        let summary = dataset.fields.get("OriginResponseBytes").unwrap().summary();
+        assert_eq!(summary, "int; Bytes the origin returned (deprecated)");
+        for name in names() {
+            let dataset = Dataset::find(ScopeKind::Account, name).unwrap();
+            for (field, about) in &dataset.fields {
+                assert!(!about.description.is_empty(), "{name}.{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_dataset_is_recognised() {
+        for name in ["http_request", "HTTP-Requests"] {
+            let text = format!("{name} is not in the catalogue; did you mean http_requests?");
+            assert_eq!(unknown(name), text);
+        }
+        assert_eq!(unknown("x"), "x is not in the catalogue");
     }
 
     #[test]

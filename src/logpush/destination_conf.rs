@@ -1,6 +1,6 @@
-//! The string that says where a job's records go: `https://…`, `splunk://…`.
+//! The string that says where a job's records go: `https://…`, `splunk://…`, `s3://…`.
 //!
-//! Source: Cloudflare's "Enable destinations" pages (HTTP, Splunk), summed up in this project's Logpush notes. What we
+//! Source: Cloudflare's "Enable destinations" pages, summed up in this project's Logpush notes. What we
 //! add: `${secret:NAME}` in values, so that a stored job needs to hold no credential.
 
 use std::fmt;
@@ -11,6 +11,9 @@ mod error;
 mod host;
 mod mask;
 mod resolved;
+mod schemes;
+#[cfg(test)]
+mod schemes_tests;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -28,20 +31,6 @@ const HEADER_PREFIX: &str = "header_";
 
 /// Schemes that this version pushes to.
 const OFFERED_SCHEMES: [&str; 2] = ["https", "splunk"];
-
-/// Logpush's other schemes.
-const OTHER_SCHEMES: [&str; 10] = [
-    "r2",
-    "s3",
-    "gs",
-    "azure",
-    "sentinelone",
-    "datadog",
-    "sumo",
-    "bq",
-    "kinesis",
-    "ibmcl",
-];
 
 /// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
 const HEADERS_NOT_ALLOWED: [&str; 14] = [
@@ -126,6 +115,8 @@ impl DestinationConf {
     ///   characters percent-encoded that were not.
     /// - `splunk://host[:port]/services/collector/raw?…` is the same over HTTPS, with port 443 (the default) or 8088.
     ///   `insecure-skip-verify=false` is taken out of the URL.
+    /// - Logpush's other schemes are checked in full, and then refused with
+    ///   [`NotOffered`](DestinationConfError::NotOffered).
     /// - With `allow_private`: `http://…`, and `splunk://` to a loopback host, which is then plain HTTP on any port.
     ///
     /// # Errors
@@ -142,18 +133,18 @@ impl DestinationConf {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or(DestinationConfError::NoScheme)?;
-        let (kind, plain) = match scheme.to_ascii_lowercase().as_str() {
-            "https" => (DestinationKind::Https, false),
-            "http" if policy.allow_private => (DestinationKind::Https, true),
+        let scheme = scheme.to_ascii_lowercase();
+        let offered = match scheme.as_str() {
+            "https" => Some((DestinationKind::Https, false)),
+            "http" if policy.allow_private => Some((DestinationKind::Https, true)),
             "http" => return Err(DestinationConfError::PlainHttp),
-            "splunk" => (DestinationKind::Splunk, false),
-            other => {
-                let known = OTHER_SCHEMES.iter().find(|known| **known == other);
-                return Err(known.map_or(DestinationConfError::UnknownScheme, |scheme| {
-                    DestinationConfError::NotOffered { scheme }
-                }));
-            }
+            "splunk" => Some((DestinationKind::Splunk, false)),
+            _ => None,
         };
+        let other = schemes::known(&scheme);
+        if offered.is_none() && other.is_none() {
+            return Err(DestinationConfError::UnknownScheme);
+        }
         if rest.contains('#') {
             return Err(DestinationConfError::Fragment);
         }
@@ -161,9 +152,16 @@ impl DestinationConf {
         if template::has_opening(front) {
             return Err(DestinationConfError::PlaceholderPlace);
         }
+        schemes::check_date(&scheme, front)?;
+        let Some((kind, plain)) = offered else {
+            let scheme = other.ok_or(DestinationConfError::UnknownScheme)?;
+            schemes::check(scheme, front, query, policy)?;
+            return Err(DestinationConfError::NotOffered { scheme });
+        };
 
         let endpoint = endpoint(kind, plain, front, policy)?;
         let (parameters, headers) = parameters(kind, query)?;
+        schemes::check_new_relic(&endpoint, &parameters, &headers)?;
         Ok(Self {
             kind,
             endpoint: endpoint.into(),

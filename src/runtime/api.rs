@@ -1,13 +1,14 @@
 //! Logpush's API over HTTP, with the registry as its store.
 
 use super::objects::registry::{JobRow, JobsQuery, Update};
-use super::objects::{Class, REGISTRY_NAME, call};
+use super::objects::{Class, REGISTRY_NAME, call, now_millis};
+use super::probe::Probe;
 use super::{config, jobs};
 use crate::api::{
-    Access, ApiError, ApiResponse, JobRules, JobStore, MAX_REQUEST_BYTES, Route, StoreError,
-    authorize, bearer_token, handle as answer,
+    Access, ApiError, ApiResponse, JobRules, JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route,
+    Services, StoreError, authorize, check_logpull_options, handle as answer, presented_token,
 };
-use crate::logpush::catalogue::Dataset;
+use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::filter::Filter;
 use crate::logpush::job::{Job, NewJob};
@@ -18,10 +19,11 @@ use worker::{Env, Request, Response, Result};
 
 /// What the caller's token lets it do.
 pub fn access(request: &Request, env: &Env) -> Result<Access> {
-    let authorization = request.headers().get("Authorization")?;
-    let bearer = authorization.as_deref().and_then(bearer_token);
+    let headers = request.headers();
+    let authorization = headers.get("Authorization")?;
+    let (email, key) = (headers.get("X-Auth-Email")?, headers.get("X-Auth-Key")?);
     Ok(authorize(
-        bearer,
+        presented_token(authorization.as_deref(), email.as_deref(), key.as_deref()),
         config::text(env, config::API_TOKEN).as_deref(),
         config::text(env, config::READ_TOKEN).as_deref(),
     ))
@@ -38,7 +40,17 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         Ok(route) => match body(request).await? {
             Some(body) => {
                 let access = access(request, env)?;
-                answer(&route, access, &body, &Registry { env }, &Rules { env }).await
+                let ownership = config::text(env, config::API_TOKEN)
+                    .as_deref()
+                    .and_then(OwnershipKey::derive);
+                let services = Services {
+                    store: &Registry { env },
+                    rules: &Rules { env },
+                    tester: &Probe { env },
+                    ownership: ownership.as_ref(),
+                    now_unix_secs: now_millis() / 1000,
+                };
+                answer(&route, access, &body, &services).await
             }
             None => ApiError::BodyTooLarge.into(),
         },
@@ -180,7 +192,7 @@ impl JobRules for Rules<'_> {
     fn check_dataset(&self, scope: &Scope, dataset: &str) -> std::result::Result<(), String> {
         let refuses = config::text(self.env, config::UNKNOWN_DATASETS).as_deref() == Some("refuse");
         if refuses && Dataset::find(scope.kind(), dataset).is_none() {
-            return Err(format!("{dataset} is not in the catalogue"));
+            return Err(catalogue::unknown(dataset));
         }
         Ok(())
     }
@@ -195,6 +207,15 @@ impl JobRules for Rules<'_> {
         Filter::parse_optional(filter, schema.as_ref())
             .map(drop)
             .map_err(|e| format!("{}: {}", e.place, e.message))
+    }
+
+    fn check_logpull_options(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        options: &str,
+    ) -> std::result::Result<(), String> {
+        check_logpull_options(options, Dataset::find(scope.kind(), dataset).as_ref())
     }
 
     fn check_destination(&self, destination_conf: &str) -> std::result::Result<(), String> {

@@ -10,6 +10,7 @@ mod js;
 mod objects;
 mod owed;
 mod pipeline;
+mod probe;
 mod push;
 mod slots;
 mod stats;
@@ -59,7 +60,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             Access::None => error(
                 401,
                 "unauthorized",
-                "send READ_TOKEN or API_TOKEN as `Authorization: Bearer …`",
+                "send READ_TOKEN or API_TOKEN as `Authorization: Bearer …`, or as X-Auth-Key with any X-Auth-Email",
             ),
             Access::Read | Access::Write => match stats::handle(&request, &env).await {
                 Ok(response) => Ok(response),

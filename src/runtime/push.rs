@@ -124,7 +124,7 @@ async fn try_send(
 }
 
 /// As much of an answer as anybody looks at. An answer that breaks off or never ends still has its status.
-async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
+pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
     let Some(stream) = response.body() else {
         return Vec::new();
     };

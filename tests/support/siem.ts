@@ -51,6 +51,8 @@ export interface Refusal {
 export interface Failure {
   /** Only requests to this path (default: all). */
   path?: string;
+  /** Only test messages; without it they pass, and pushes fail. */
+  tests?: boolean;
   /** How many requests; default 1, Infinity until `mend()`. */
   times?: number;
   /** Answer with this instead of taking the push … */
@@ -198,7 +200,8 @@ export class Siem {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://siem");
-    const failure = this.#nextFailure(url.pathname);
+    const isTest = String(request.headers["x-logpush-push-id"] ?? "").startsWith("test-");
+    const failure = this.#nextFailure(url.pathname, isTest);
     if (failure?.reset === "before") {
       request.socket.resetAndDestroy();
       return this.#look();
@@ -224,8 +227,10 @@ export class Siem {
     for (const look of [...this.#waiting]) look();
   }
 
-  #nextFailure(path: string): Failure | undefined {
-    const failure = this.#failures.find((one) => one.left > 0 && (one.path === undefined || one.path === path));
+  #nextFailure(path: string, isTest: boolean): Failure | undefined {
+    const failure = this.#failures.find(
+      (one) => one.left > 0 && (one.path === undefined || one.path === path) && (one.tests ?? false) === isTest,
+    );
     if (failure) failure.left -= 1;
     return failure;
   }

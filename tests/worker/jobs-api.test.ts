@@ -12,17 +12,22 @@ const PUBLIC = "https://logs.example.com/in?tags=a&header_Authorization=Bearer%2
 const ODD = { where: { key: "QueryType", operator: "eq", value: 1 } };
 const EVEN = { where: { key: "QueryType", operator: "eq", value: 0 } };
 
+/** A destination that takes test messages; its key is a secret. */
+let siem: Siem;
+let OPEN: string;
 let worker: TestWorker;
 /** Without ALLOW_PRIVATE_DESTINATIONS, as it is deployed. */
 let strict: TestWorker;
 before(async () => {
+  siem = await Siem.start({ intakeKeys: ["s3cret"] });
+  OPEN = siem.plain("s3cret");
   [worker, strict] = await Promise.all([
     TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true", SIEM_TOKEN }),
     TestWorker.start({ UNKNOWN_DATASETS: "refuse" }),
   ]);
 });
 after(async () => {
-  await Promise.all([worker.close(), strict.close()]);
+  await Promise.all([worker.close(), strict.close(), siem.close()]);
 });
 
 let sequence = 0;
@@ -54,37 +59,37 @@ describe("a job", { concurrency: true }, () => {
       const [scope, other] = [freshScope(kind), freshScope(kind)];
       const path = `${scope}/logpush/jobs`;
       const filter = JSON.stringify(ODD);
-      const created = await strict.api("POST", path, { name: "one", destination_conf: PUBLIC, dataset: "dns_logs", enabled: "true", filter });
+      const created = await worker.api("POST", path, { name: "one", destination_conf: OPEN, dataset: "dns_logs", enabled: "true", filter });
       assert.deepEqual([created.status, created.json.success, created.json.errors, created.json.messages], [200, true, [], []]);
       const job = created.json.result;
       assert.ok(Number.isInteger(job.id) && job.id > 0);
       assert.deepEqual(job, {
-        id: job.id, dataset: "dns_logs", name: "one", enabled: true, kind: "", frequency: "high", filter, destination_conf: PUBLIC,
+        id: job.id, dataset: "dns_logs", name: "one", enabled: true, kind: "", frequency: "high", filter, destination_conf: OPEN,
         logpull_options: null, output_options: null, max_upload_bytes: null, max_upload_records: null,
         max_upload_interval_seconds: null, last_complete: null, last_error: null, error_message: null,
       });
-      assert.deepEqual((await strict.api("GET", path)).json.result, [job]);
-      assert.deepEqual((await strict.api("GET", `${path}/${job.id}`)).json.result, job);
+      assert.deepEqual((await worker.api("GET", path)).json.result, [job]);
+      assert.deepEqual((await worker.api("GET", `${path}/${job.id}`)).json.result, job);
 
-      const changed = await strict.changeJob(scope, job.id, { enabled: false, filter: "", max_upload_records: 1_000 });
+      const changed = await worker.changeJob(scope, job.id, { enabled: false, filter: "", max_upload_records: 1_000 });
       assert.deepEqual(changed, { ...job, enabled: false, filter: "", max_upload_records: 1_000 });
-      const second = await strict.createJob(scope, { destination_conf: PUBLIC });
+      const second = await worker.createJob(scope, { destination_conf: OPEN });
       assert.deepEqual([second.id > job.id, second.dataset], [true, "http_requests"]);
-      assert.deepEqual((await strict.api("GET", path)).json.result, [changed, second]);
+      assert.deepEqual((await worker.api("GET", path)).json.result, [changed, second]);
 
       // Nothing of it is seen from another zone or account.
-      assert.deepEqual((await strict.api("GET", `${other}/logpush/jobs`)).json.result, []);
+      assert.deepEqual((await worker.api("GET", `${other}/logpush/jobs`)).json.result, []);
       for (const method of ["GET", "PUT", "DELETE"]) {
-        const answer = await strict.api(method, `${other}/logpush/jobs/${job.id}`, method === "PUT" ? { enabled: true } : undefined);
+        const answer = await worker.api(method, `${other}/logpush/jobs/${job.id}`, method === "PUT" ? { enabled: true } : undefined);
         refused(answer, 404, 1006, "job not found");
       }
 
-      const deleted = await strict.api("DELETE", `${path}/${job.id}`);
+      const deleted = await worker.api("DELETE", `${path}/${job.id}`);
       assert.deepEqual([deleted.status, deleted.json.result], [200, { id: job.id }]);
       for (const method of ["GET", "PUT", "DELETE"]) {
-        refused(await strict.api(method, `${path}/${job.id}`, method === "PUT" ? {} : undefined), 404, 1006, "job not found");
+        refused(await worker.api(method, `${path}/${job.id}`, method === "PUT" ? {} : undefined), 404, 1006, "job not found");
       }
-      assert.deepEqual((await strict.api("GET", path)).json.result, [second]);
+      assert.deepEqual((await worker.api("GET", path)).json.result, [second]);
     });
   }
 
@@ -99,8 +104,9 @@ describe("a job", { concurrency: true }, () => {
       [{ destination_conf: 5 }, /^destination_conf: must be a string/],
       [{ destination_conf: "logs.example.com" }, /^destination_conf: must begin with a scheme/],
       [{ destination_conf: "ftp://s3cret.example.com/" }, /^destination_conf: the scheme is not known; the schemes offered are https, splunk/],
-      [{ destination_conf: "s3://bucket/path?secret=s3cret" }, /^destination_conf: s3:\/\/ is not offered yet/],
-      [{ destination_conf: "datadog://x?header_DD-API-KEY=s3cret" }, /^destination_conf: datadog:\/\/ is not offered yet/],
+      [{ destination_conf: "s3://bucket/path?region=eu-west-1" }, /^destination_conf: s3:\/\/ is not offered in this version/],
+      [{ destination_conf: "s3://bucket/path?region=eu-west-1&access-key-id=s3cret" }, /^destination_conf: secret-access-key: is missing/],
+      [{ destination_conf: "datadog://h.example.com/api/v2/logs?header_DD-API-KEY=s3cret" }, /^destination_conf: datadog:\/\/ is not offered in this version/],
       [{ destination_conf: "http://logs.example.com/?token=s3cret" }, /^destination_conf: http:\/\/ sends records and credentials unencrypted/],
       [{ destination_conf: "https://u:s3cret@logs.example.com/" }, /^destination_conf: must not hold a user name/],
       [{ destination_conf: "https://logs.example.com/?header_Host=s3cret" }, /^destination_conf: header_Host/],
@@ -154,17 +160,18 @@ describe("a job", { concurrency: true }, () => {
 
   test("is left as it was by a change that is refused", async () => {
     const scope = freshScope();
-    const job = await strict.createJob(scope, { destination_conf: PUBLIC, dataset: "dns_logs", filter: ODD });
+    const job = await worker.createJob(scope, { destination_conf: OPEN, dataset: "dns_logs", filter: ODD });
     for (const [change, text] of [
       [{ filter: "x" }, /^filter: /],
-      [{ destination_conf: "https://127.0.0.1/" }, /^destination_conf: the host is private/],
+      [{ destination_conf: "ftp://127.0.0.1/" }, /^destination_conf: the scheme is not known/],
+      [{ destination_conf: siem.plain("no-such-key") }, /^destination_conf: error validating destination: error 403: .*The intake key is not known/],
       [{ destination_conf: "" }, /^destination_conf: is required/],
       [{ dataset: "http_requests" }, /^dataset: can not be changed/],
       [{ enabled: false, max_upload_records: 1 }, /^max_upload_records/],
     ] as const) {
-      refused(await strict.api("PUT", `${scope}/logpush/jobs/${job.id}`, change), 400, 1002, text);
+      refused(await worker.api("PUT", `${scope}/logpush/jobs/${job.id}`, change), 400, 1002, text);
     }
-    assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
+    assert.deepEqual((await worker.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
   });
 
   test("does not lead to a private host, however it is written, unless the operator allows it", async () => {
@@ -180,7 +187,7 @@ describe("a job", { concurrency: true }, () => {
       }
     }
     assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs`)).json.result, []);
-    const { id } = await worker.createJob(scope, { destination_conf: "https://10.0.0.1/in", enabled: false });
+    const { id } = await worker.createJob(scope, { destination_conf: OPEN, enabled: false });
     assert.ok(id > 0);
   });
 
@@ -192,11 +199,11 @@ describe("a job", { concurrency: true }, () => {
 
   test("keeps every one of many changes that are made at once", async () => {
     const scope = freshScope();
-    const { id } = await strict.createJob(scope, { destination_conf: PUBLIC, dataset: "dns_logs" });
+    const { id } = await worker.createJob(scope, { destination_conf: OPEN, dataset: "dns_logs" });
     const changes = [{ name: "n" }, { filter: JSON.stringify(ODD) }, { enabled: false }];
-    const answers = await Promise.all(changes.map((change) => strict.api("PUT", `${scope}/logpush/jobs/${id}`, change)));
+    const answers = await Promise.all(changes.map((change) => worker.api("PUT", `${scope}/logpush/jobs/${id}`, change)));
     assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
-    const { result } = (await strict.api("GET", `${scope}/logpush/jobs/${id}`)).json;
+    const { result } = (await worker.api("GET", `${scope}/logpush/jobs/${id}`)).json;
     assert.deepEqual([result.name, result.filter, result.enabled], ["n", JSON.stringify(ODD), false]);
   });
 
@@ -222,28 +229,28 @@ describe("a token", { concurrency: true }, () => {
 
   test("that is wrong or missing opens nothing, and neither does the one for batches", async () => {
     const scope = freshScope();
-    const job = await strict.createJob(scope, { destination_conf: PUBLIC });
+    const job = await worker.createJob(scope, { destination_conf: OPEN });
     for (const token of ["", "wrong", SECRETS.INGEST_SECRET, `${SECRETS.API_TOKEN}x`, SECRETS.API_TOKEN.toUpperCase()]) {
       for (const [method, path] of calls(scope, job.id)) {
-        refused(await strict.api(method, path, method === "POST" ? { destination_conf: PUBLIC } : undefined, token), 401, 10000, /Authorization: Bearer/);
+        refused(await worker.api(method, path, method === "POST" ? { destination_conf: OPEN } : undefined, token), 401, 10000, /Authorization: Bearer/);
       }
     }
-    assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
+    assert.deepEqual((await worker.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
   });
 
   test("that may read sees jobs without their credentials, and changes nothing", async () => {
     const scope = freshScope();
-    const job = await strict.createJob(scope, { destination_conf: PUBLIC });
-    const masked = { ...job, destination_conf: PUBLIC.replace("Bearer%20s3cret", "REDACTED") };
-    assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs`, undefined, SECRETS.READ_TOKEN)).json.result, [masked]);
-    assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs/${job.id}`, undefined, SECRETS.READ_TOKEN)).json.result, masked);
+    const job = await worker.createJob(scope, { destination_conf: OPEN });
+    const masked = { ...job, destination_conf: OPEN.replace("s3cret", "REDACTED") };
+    assert.deepEqual((await worker.api("GET", `${scope}/logpush/jobs`, undefined, SECRETS.READ_TOKEN)).json.result, [masked]);
+    assert.deepEqual((await worker.api("GET", `${scope}/logpush/jobs/${job.id}`, undefined, SECRETS.READ_TOKEN)).json.result, masked);
     for (const [method, path] of calls(scope, job.id).slice(2)) {
       const body = method === "DELETE" ? undefined : { destination_conf: "https://other.example.com/" };
-      refused(await strict.api(method, path, body, SECRETS.READ_TOKEN), 403, 1004, /not allowed with a read token/);
+      refused(await worker.api(method, path, body, SECRETS.READ_TOKEN), 403, 1004, /not allowed with a read token/);
     }
-    assert.deepEqual((await strict.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
+    assert.deepEqual((await worker.api("GET", `${scope}/logpush/jobs`)).json.result, [job]);
     // What was shown does not come back as a credential.
-    const back = await strict.api("PUT", `${scope}/logpush/jobs/${job.id}`, { destination_conf: masked.destination_conf });
+    const back = await worker.api("PUT", `${scope}/logpush/jobs/${job.id}`, { destination_conf: masked.destination_conf });
     refused(back, 400, 1002, /REDACTED is what a read shows/);
   });
 
@@ -301,7 +308,10 @@ describe("a secret in a destination", { concurrency: true }, () => {
   test("that does not exist keeps the records waiting and says which one is missing, until the job is mended", async () => {
     await withSiem(async (siem) => {
       const scope = freshScope();
-      const { id } = await worker.createJob(scope, { dataset: "dns_logs", destination_conf: siem.plain("${secret:MISSING_ONE}") });
+      // Past the API, which would have refused it: the secret was there when the job was made.
+      const [, zone] = scope.split("/");
+      const job = { id: 0, scope: { kind: "zone", id: zone }, dataset: "dns_logs", enabled: true, destination_conf: siem.plain("${secret:MISSING_ONE}") };
+      const { id } = await worker.callObject("REGISTRY", "registry", "create", job);
       const lines = dnsLines();
       await push(scope, lines);
       const waiting = await eventually("the failure to be told", async () => {
@@ -311,6 +321,9 @@ describe("a secret in a destination", { concurrency: true }, () => {
       assert.match(waiting.error_message, /MISSING_ONE/);
       assert.equal(waiting.waiting.records, 10);
       assert.equal(siem.refusals.length, 0, "nothing was sent");
+      const { destination_conf } = job;
+      const again = await worker.api("POST", `${scope}/logpush/jobs`, { destination_conf });
+      refused(again, 400, 1002, /the secret MISSING_ONE is not set; set it with: wrangler secret put MISSING_ONE/);
       await worker.changeJob(scope, id, { destination_conf: siem.plain("a") });
       assert.equal((await worker.settled(scope, id)).delivered.records, 10);
       assert.deepEqual(siem.intake("a").tally, tallyOf(lines.all));

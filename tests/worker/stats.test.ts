@@ -67,7 +67,9 @@ describe("/stats", () => {
     const sent: [string, string, string][] = [
       [zone, "dns_logs", "2026-07-01"], [zone, "dns_logs", "2026-07-02"], [zone, "http_requests", "2026-07-01"], [account, "dns_logs", "2026-07-01"],
     ];
-    const job = await worker.createJob(zone, { dataset: "dns_logs", destination_conf: "https://127.0.0.1:9/", filter: { where: { key: "QueryName", operator: "eq", value: "none" } } });
+    const siem = await Siem.start({ intakeKeys: ["key"] });
+    const job = await worker.createJob(zone, { dataset: "dns_logs", destination_conf: siem.plain("key"), filter: { where: { key: "QueryName", operator: "eq", value: "none" } } });
+    await siem.close();
     for (const [n, [scope, dataset, day]] of sent.entries()) {
       const records = Array.from({ length: n + 1 }, (_, at) => ({ Timestamp: `${day}T00:00:0${at}Z`, EdgeStartTimestamp: `${day}T00:00:0${at}Z` }));
       assert.equal((await worker.push(`${scope}/${dataset}`, gzipSync(ndjson(records)))).status, 200);

@@ -82,6 +82,43 @@ pub enum DestinationConfError {
         /// Name of the parameter.
         parameter: String,
     },
+    /// `{DATE}` where no object gets a name.
+    DatePlace,
+    /// What stands between `://` and `?` is not what the scheme has there.
+    Place {
+        /// The scheme.
+        scheme: &'static str,
+        /// What belongs there.
+        form: &'static str,
+    },
+    /// A parameter that must be there, and not empty.
+    Missing {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What it holds.
+        form: &'static str,
+    },
+    /// A parameter that the scheme does not have.
+    UnknownParameter {
+        /// The scheme.
+        scheme: &'static str,
+        /// Name of the parameter, or its place when it has no `=`.
+        parameter: String,
+        /// The parameters that the scheme has.
+        known: &'static [&'static str],
+    },
+    /// A parameter that may be there once only.
+    ParameterTwice {
+        /// Name of the parameter.
+        parameter: String,
+    },
+    /// A value that its parameter can not have.
+    ParameterForm {
+        /// Name of the parameter.
+        parameter: String,
+        /// What it must be.
+        must: &'static str,
+    },
     /// `insecure-skip-verify` with another value than `true` or `false`.
     SkipVerifyForm,
     /// `insecure-skip-verify=true`.
@@ -103,7 +140,7 @@ impl fmt::Display for DestinationConfError {
             }
             Self::NotOffered { scheme } => write!(
                 f,
-                "{scheme}:// is not offered yet; the schemes offered are {}",
+                "{scheme}:// is not offered in this version; the schemes offered are {}",
                 OFFERED_SCHEMES.join(", ")
             ),
             Self::PlainHttp => f.write_str(
@@ -154,6 +191,21 @@ impl fmt::Display for DestinationConfError {
                 "{parameter}: REDACTED is what a read shows in place of a secret; send the secret itself, \
                  or leave destination_conf out to keep it"
             ),
+            Self::DatePlace => {
+                f.write_str("{DATE} stands for the day in the path of r2://, s3://, gs:// and azure:// only; leave it out")
+            }
+            Self::Place { scheme, form } => write!(f, "what follows {scheme}:// must be {form}"),
+            Self::Missing { parameter, form } => write!(f, "{parameter}: is missing; send {parameter}=, with {form}"),
+            Self::UnknownParameter { scheme, parameter, known: [] } => {
+                write!(f, "{parameter}: {scheme}:// has no parameters; leave it out")
+            }
+            Self::UnknownParameter { scheme, parameter, known } => write!(
+                f,
+                "{parameter}: is no parameter of {scheme}://; leave it out, or correct it to one of {}",
+                known.join(", ")
+            ),
+            Self::ParameterTwice { parameter } => write!(f, "{parameter}: the parameter is given twice"),
+            Self::ParameterForm { parameter, must } => write!(f, "{parameter}: must be {must}"),
             Self::SkipVerifyForm => f.write_str("insecure-skip-verify: must be true or false"),
             Self::SkipVerify => f.write_str(
                 "insecure-skip-verify: a Worker can not skip certificate checks; \

@@ -1,0 +1,123 @@
+//! What the API needs of the outside, as traits.
+
+use std::fmt;
+
+use super::{ApiError, OwnershipKey};
+use crate::logpush::job::{Job, NewJob};
+use crate::logpush::scope::Scope;
+
+/// The job store could not be asked, or its answer is not known. The text is for the operator's log and must hold no
+/// `destination_conf`; the caller of the API does not see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError {
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job store: {}", self.text)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for ApiError {
+    fn from(_: StoreError) -> Self {
+        Self::StorageUnavailable
+    }
+}
+
+/// Where jobs are kept. Every call fails with [`StoreError`] when the store can not be asked; the store logs why.
+///
+/// The futures need not be `Send`: in a Worker there is one thread.
+#[allow(async_fn_in_trait)]
+pub trait JobStore {
+    /// All jobs of a zone or account, by number.
+    async fn list(&self, scope: &Scope) -> Result<Vec<Job>, StoreError>;
+
+    /// One job; `None` when there is no such job in this zone or account.
+    async fn get(&self, scope: &Scope, id: u64) -> Result<Option<Job>, StoreError>;
+
+    /// Gives a new job its number and keeps it.
+    async fn create(&self, job: NewJob) -> Result<Job, StoreError>;
+
+    /// Keeps a changed job under the next version, if it is still at `expected_version`; answers the job as kept, and
+    /// `None` when it is gone or at another version. `last_complete`, `last_error` and `error_message` are not this
+    /// call's to write: the store leaves its own.
+    async fn update(
+        &self,
+        scope: &Scope,
+        id: u64,
+        expected_version: u64,
+        job: Job,
+    ) -> Result<Option<Job>, StoreError>;
+
+    /// Forgets a job; whether there was one in this zone or account.
+    async fn delete(&self, scope: &Scope, id: u64) -> Result<bool, StoreError>;
+}
+
+/// The rules about a job's content which need more than the job: the catalogue of datasets, the filter's parser, what
+/// the operator allows. An `Err` says what is wrong, for the one who sent it, without the member's name before it.
+pub trait JobRules {
+    /// Whether jobs of this zone or account may take this dataset.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn check_dataset(&self, scope: &Scope, dataset: &str) -> Result<(), String>;
+
+    /// Whether the filter is one, and fits the dataset.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn check_filter(&self, scope: &Scope, dataset: &str, filter: &str) -> Result<(), String>;
+
+    /// Whether the deprecated query string that chooses fields can be read, and fits the dataset.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn check_logpull_options(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        options: &str,
+    ) -> Result<(), String>;
+
+    /// Whether records may go there.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; must not hold a credential.
+    fn check_destination(&self, destination_conf: &str) -> Result<(), String>;
+}
+
+/// Sends test messages.
+///
+/// The futures need not be `Send`: in a Worker there is one thread.
+#[allow(async_fn_in_trait)]
+pub trait DestinationTester {
+    /// Pushes Logpush's test message to a destination whose string has passed
+    /// [`check_destination`](JobRules::check_destination). It ends by itself within a deadline.
+    ///
+    /// # Errors
+    ///
+    /// What the destination answered, or why there was no answer; must not hold a credential.
+    async fn test(&self, destination_conf: &str) -> Result<(), String>;
+}
+
+/// What the calls need of the outside.
+pub struct Services<'a, S, R, T> {
+    /// Where jobs are kept.
+    pub store: &'a S,
+    /// Rules about a job's content.
+    pub rules: &'a R,
+    /// Sends test messages.
+    pub tester: &'a T,
+    /// Checks ownership challenges; `None` when the deployment has no API token.
+    pub ownership: Option<&'a OwnershipKey>,
+    /// Now.
+    pub now_unix_secs: u64,
+}
