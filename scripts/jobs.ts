@@ -1,7 +1,7 @@
 // `npm run jobs -- <apply|diff|pull|validate> [file] [flags]`: the jobs of a deployment as a file. See docs/jobs-as-code.md.
 // Exit code: 0 when done or nothing was to do, 1 after an error, 2 when `diff` has found differences.
 
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { REDACTED } from "./jobs/destination.ts";
@@ -131,7 +131,8 @@ async function pull(file: string, flags: Flags): Promise<number> {
   else {
     const path = place(file);
     // There may be credentials in it. Written beside and renamed, so that there is always a whole file.
-    writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
+    rmSync(`${path}.new`, { force: true });
+    writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600, flag: "wx" });
     renameSync(`${path}.new`, path);
     complain(`✓ ${Object.values(pulled).flat().length} jobs written to ${file}`);
   }

@@ -31,7 +31,7 @@ export function readJobsFile(path: string, title: string): JobsFile {
   } catch (error) {
     throw new JobsError(`${title}: can not be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  const located = located_(text, title);
+  const located = locate(text, title);
   const faults = schemaFaults(located.value);
   if (faults.length === 0) faults.push(...jobFaults(located.value as unknown as JobsDocument));
   if (faults.length > 0) {
@@ -49,7 +49,7 @@ interface JobsDocument {
   scopes: Record<string, Record<string, Json>[]>;
 }
 
-function located_(text: string, title: string): Located {
+function locate(text: string, title: string): Located {
   try {
     return parseLocated(text);
   } catch (error) {
