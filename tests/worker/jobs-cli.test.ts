@@ -285,6 +285,13 @@ describe("a file", { concurrency: 4 }, () => {
     assert.deepEqual([outcome.code, outcome.stdout], [0, `✓ ${path}: 1 jobs in 2 scopes\n`], outcome.stderr);
   });
 
+  test("that the documentation shows is valid", () => {
+    const page = readFileSync(new URL("../../docs/jobs-as-code.md", import.meta.url), "utf8");
+    const example = /```json\n(.*?)```/s.exec(page)?.[1] ?? "";
+    const path = file(example);
+    assert.deepEqual([...readJobsFile(join(folder, path), path).scopes.values()].map((list) => list.length), [1, 0]);
+  });
+
   test("has its destinations tried out on request", async () => {
     const path = file({ scopes: { [freshScope()]: [dns("good"), dns("bad", { destination_conf: siem.plain("no-such-key") })] } });
     const outcome = await jobs(["validate", path, "--destinations"]);

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -43,6 +43,27 @@ test("Cloudflare's Python SDK drives the Worker", { skip: python === undefined &
     await worker?.close();
     await siem.close();
     rmSync(join(results, ".."), { recursive: true, force: true });
+  }
+});
+
+test("where Python can not be used, the scripts say why, and it is a failure only where it is required", async () => {
+  const { withPythonSdk } = await import(new URL("../../scripts/python.mjs", import.meta.url).href);
+  const folder = mkdtempSync(join(tmpdir(), "logpush-edge-python-"));
+  try {
+    const table: [string | undefined, RegExp][] = [
+      [undefined, /^there is no python3 on PATH$/],
+      ["exit 1", /^python3 is there without venv \(.*apt-get install python3-venv\)$/],
+      ["echo 3.9.2 of long ago", /^python3 is 3\.9, and 3\.11 is needed$/],
+    ];
+    for (const [script, reason] of table) {
+      if (script !== undefined) writeFileSync(join(folder, "python3"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      const env = await withPythonSdk({ PATH: folder });
+      assert.match(env.LOGPUSH_EDGE_PYTHON_MISSING, reason);
+      assert.equal(env.LOGPUSH_EDGE_PYTHON, undefined);
+      await assert.rejects(withPythonSdk({ PATH: folder, LOGPUSH_EDGE_REQUIRE_PYTHON: "1" }), { message: reason });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 
