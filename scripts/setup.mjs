@@ -144,11 +144,16 @@ function lockedVersion(crate) {
   return found[1];
 }
 
+/** Where tools are kept that several checkouts share. */
+export function toolsCache() {
+  return (
+    process.env.LOGPUSH_EDGE_TOOLS ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "logpush-edge", "tools")
+  );
+}
+
 /** The path of a cargo-installed tool of exactly this version: the cache, an override, PATH, or a fresh install. */
 async function tool(env, crate, name, version, flags) {
-  const cache =
-    process.env.LOGPUSH_EDGE_TOOLS ??
-    join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "logpush-edge", "tools");
+  const cache = toolsCache();
   const home = join(cache, `${crate}-${version}`);
   const cached = join(home, "bin", name);
   if (existsSync(cached)) return cached;
@@ -182,7 +187,7 @@ async function versionOf(path, env) {
 }
 
 /** One line when it starts, a sign of life while it lasts, one line with the time when it is done. */
-async function step(title, env, command, args) {
+export async function step(title, env, command, args) {
   const start = performance.now();
   let last = "";
   say(`· ${title} …`);

@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
+import { withPythonSdk } from "./python.mjs";
 import { setUp } from "./setup.mjs";
 import { Advice, root, run, say } from "./shell.mjs";
 
@@ -36,13 +37,17 @@ const commands = {
       return await run("node", ["scripts/demo.ts", ...flags], { env });
     },
   },
-  test: { needs: [...everything, "lint"], go: (env, flags) => check(env, flags) },
+  test: { needs: [...everything, "lint"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
+  jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
   "test:worker": {
     needs: everything,
     go: async (env, flags) => {
       await build(env);
-      return await runWorkerTests(env, flags);
+      // Named files are run by somebody who waits: the SDK is installed only for the file that wants it.
+      const files = flags.filter((flag) => flag.endsWith(".ts"));
+      const wanted = files.length === 0 || files.some((file) => file.includes("python"));
+      return await runWorkerTests(wanted ? await withPythonSdk(env) : env, flags);
     },
   },
 };
