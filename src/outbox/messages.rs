@@ -40,6 +40,9 @@ pub struct Append {
     pub batch_id: String,
     /// When the batch was received, unix milliseconds. Counters go to this minute.
     pub received_at_millis: u64,
+    /// Latest event time in the batch, unix milliseconds, if it is known.
+    #[serde(default)]
+    pub last_event_millis: Option<u64>,
     /// The segments, each with its place.
     pub segments: Vec<(Segment, EntrySource)>,
     /// What a push has around and between these records; `None` for lines of JSON.
@@ -68,6 +71,17 @@ pub enum AppendAnswer {
     Duplicate(Holding),
     /// The outbox holds as much as it may ([`crate::limits::OUTBOX_MAX_BYTES`]); nothing changed.
     Full,
+}
+
+/// How a job's pushes are doing, as Logpush shows it on the job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Latest event time of the last accepted push, unix milliseconds.
+    pub last_complete_millis: Option<u64>,
+    /// When the last attempt failed, unix milliseconds; `None` again after a success.
+    pub last_error_millis: Option<u64>,
+    /// What the destination said then; `None` again after a success.
+    pub error_message: Option<String>,
 }
 
 /// Counters of one outbox over a range of minutes of receipt.

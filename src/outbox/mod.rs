@@ -11,7 +11,7 @@
 mod messages;
 mod shape;
 
-pub use messages::{Append, AppendAnswer, EntrySource, Holding, Summary, instance_name};
+pub use messages::{Append, AppendAnswer, EntrySource, Health, Holding, Summary, instance_name};
 pub use shape::{EntryFacts, PushLimits, gather};
 
 use crate::destination::Outcome;

@@ -6,14 +6,17 @@ use super::probe::Probe;
 use super::{config, jobs};
 use crate::api::{
     Access, ApiError, ApiResponse, JobRules, JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route,
-    Services, StoreError, authorize, check_logpull_options, handle as answer, presented_token,
+    Services, StoreError, authorize, handle as answer, presented_token,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::filter::Filter;
 use crate::logpush::job::{Job, NewJob};
+use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::Scope;
-use crate::outbox::instance_name;
+use crate::outbox::{Health, instance_name};
+use crate::time;
+use futures_util::future::join_all;
 use serde::{Serialize, de::DeserializeOwned};
 use worker::{Env, Request, Response, Result};
 
@@ -122,7 +125,25 @@ impl Registry<'_> {
             ..JobsQuery::default()
         };
         let rows: Vec<JobRow> = self.call("jobs", &query).await?;
-        Ok(rows.into_iter().map(|row| row.job).collect())
+        Ok(join_all(rows.into_iter().map(|row| self.with_health(row.job))).await)
+    }
+
+    /// The job, with what its outbox knows of its pushes.
+    async fn with_health(&self, job: Job) -> Job {
+        let name = instance_name(job.id);
+        match call::<_, Health>(self.env, Class::Outbox, &name, "health", &()).await {
+            Ok(health) => Job {
+                last_complete: health.last_complete_millis.map(time::rfc3339_millis),
+                last_error: health.last_error_millis.map(time::rfc3339_millis),
+                error_message: health.error_message,
+                ..job
+            },
+            Err(e) => {
+                // A job that can not be looked at can still be read and changed.
+                worker::console_warn!("{name} did not tell its health: {e}");
+                job
+            }
+        }
     }
 
     /// The job's records may wait for this change: a mended destination, an enabled or a deleted job. An outbox that
@@ -215,7 +236,11 @@ impl JobRules for Rules<'_> {
         dataset: &str,
         options: &str,
     ) -> std::result::Result<(), String> {
-        check_logpull_options(options, Dataset::find(scope.kind(), dataset).as_ref())
+        let read = OutputOptions::from_logpull(options).map_err(|e| e.to_string())?;
+        Dataset::find(scope.kind(), dataset).map_or(Ok(()), |schema| {
+            read.check_logpull_fields(&schema)
+                .map_err(|e| e.to_string())
+        })
     }
 
     fn check_destination(&self, destination_conf: &str) -> std::result::Result<(), String> {

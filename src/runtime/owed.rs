@@ -82,6 +82,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         job_id: job.id,
         batch_id: debt.batch_id.clone(),
         received_at_millis: debt.received_at_millis,
+        last_event_millis: pipeline.last_event_millis(),
         segments: ready.segments,
         assembly: ready.assembly,
     };

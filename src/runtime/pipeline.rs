@@ -91,6 +91,12 @@ impl<'r> Pipeline<'r> {
         self.reader.encoding()
     }
 
+    /// Latest event time so far, unix milliseconds.
+    pub fn last_event_millis(&self) -> Option<u64> {
+        let latest = self.router.times().latest?;
+        u64::try_from(latest / 1_000_000).ok()
+    }
+
     /// Takes the next block.
     pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
         self.slot.iter().for_each(Slot::touch);

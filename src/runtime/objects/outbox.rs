@@ -12,8 +12,8 @@ use crate::destination::Outcome;
 use crate::ledger::minute_of;
 use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
 use crate::outbox::{
-    Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Holding, JobState,
-    PushLimits, Queue, Summary, Waiting, gather, step,
+    Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Health, Holding,
+    JobState, PushLimits, Queue, Summary, Waiting, gather, step,
 };
 use crate::route::Assembly;
 use crate::runtime::js::sql::{Database, Sql, params};
@@ -54,6 +54,8 @@ const MIGRATIONS: &[&str] = &["
 ",
     // JSON of `route::Assembly`; NULL for lines of JSON.
     "ALTER TABLE entries ADD COLUMN assembly TEXT;",
+    // Latest event time in the entry's batch; and in the last push that was accepted.
+    "ALTER TABLE entries ADD COLUMN last_event INTEGER; ALTER TABLE health ADD COLUMN last_complete INTEGER;",
 ];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
@@ -98,6 +100,7 @@ impl DurableObject for Outbox {
                 Ok((batch_id, _)) => answer(self.holding(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/health" => answer(self.health()),
             "/wake" => answer(self.wake_now().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),
@@ -225,8 +228,8 @@ impl Outbox {
                 EntrySource::Archive { key, size } => ("archive", Some(key), Some(*size), None),
             };
             sql.run(
-                "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload, assembly)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload, assembly,
+                    last_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &append.batch_id,
                     minute,
@@ -237,7 +240,8 @@ impl Outbox {
                     object,
                     start,
                     payload as Option<wasm_bindgen::JsValue>,
-                    assembly.as_ref()
+                    assembly.as_ref(),
+                    append.last_event_millis
                 ],
             )?;
         }
@@ -502,13 +506,14 @@ impl Outbox {
         let objects = sql.atomically(|| {
             self.count_out("delivered", "WHERE push IS NOT NULL")?;
             let objects = self.spool_objects("WHERE push IS NOT NULL")?;
-            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
-            sql.run("DELETE FROM pushes", params![])?;
             sql.run(
                 "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                    error_message = NULL",
-                params![now_millis()],
+                    error_message = NULL,
+                    last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE push = ?)",
+                params![now_millis(), &current.id],
             )?;
+            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
+            sql.run("DELETE FROM pushes", params![])?;
             Ok(objects)
         })?;
         self.delete_unreferenced(objects).await
@@ -586,6 +591,14 @@ impl Outbox {
         }
         archive::delete_all(&self.env.bucket(config::ARCHIVE)?, &unreferenced).await;
         Ok(())
+    }
+
+    fn health(&self) -> Result<Health> {
+        let health = self.sql()?.first(
+            "SELECT last_complete AS last_complete_millis, last_error AS last_error_millis, error_message FROM health",
+            params![],
+        )?;
+        Ok(health.unwrap_or_default())
     }
 
     fn summary(&self, range: MinuteRange) -> Result<Summary> {
