@@ -128,7 +128,7 @@ describe("a check", { concurrency: true }, () => {
       [{ logpull_options: "fields=RayID,ClientIP&timestamps=rfc3339&sample=0.5" }, ""],
       [{ logpull_options: "fields=QueryName", dataset: "dns_logs" }, ""],
       [{}, ""],
-      [{ logpull_options: "fields=RayId" }, "fields: RayId is no field of http_requests; did you mean RayID?"],
+      [{ logpull_options: "fields=RayId" }, "fields: http_requests has no field `RayId`; did you mean `RayID`?"],
       [{ logpull_options: "timestamps=never" }, "timestamps: must be one of unixnano, unix, rfc3339, rfc3339ms, rfc3339ns"],
       [{ logpull_options: "sample=2" }, "sample: must be a number above 0 and at most 1"],
     ] as const) {
