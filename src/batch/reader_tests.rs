@@ -203,6 +203,60 @@ fn the_encoding_is_told_by_the_first_bytes() {
     }
 }
 
+/// `cargo test --release --lib batch::reader -- --ignored --nocapture`: how fast records of 1 KB are found, plain.
+#[test]
+#[ignore = "a measurement"]
+fn how_fast_records_are_found() {
+    struct Count(u64);
+    impl Sink for Count {
+        fn record(&mut self, _: &[u8], fields: &[Option<&[u8]>]) {
+            self.0 += fields.len() as u64;
+        }
+        fn invalid(&mut self, _: u64, _: &[u8], _: InvalidLine) {}
+        fn is_full(&self) -> bool {
+            false
+        }
+    }
+    let line = |n: usize| {
+        let members: Vec<String> = (0..40)
+            .map(|m| match m % 3 {
+                0 => format!("\"FieldNumber{m}\":\"value {n} of {m}\""),
+                1 => format!("\"FieldNumber{m}\":{}", n * m),
+                _ => format!("\"FieldNumber{m}\":[\"a\",{{\"b\":true}}]"),
+            })
+            .collect();
+        format!("{{{}}}\n", members.join(","))
+    };
+    let text: String = (0..50_000).map(line).collect();
+    let mut projection = Projection::new();
+    for m in [0, 7, 20] {
+        projection.slot(&format!("FieldNumber{m}"));
+    }
+    let commas = text.trim_end().replace('\n', ",");
+    let bodies = [
+        ("array", format!("[{commas}]")),
+        ("object", format!("{{\"events\":[{commas}\n]}}")),
+        ("ndjson", text),
+    ];
+    for (name, text) in bodies {
+        let best = (0..7)
+            .map(|_| {
+                let (mut reader, mut window, mut sink) = (Reader::new(), Vec::new(), Count(0));
+                let from = std::time::Instant::now();
+                for chunk in text.as_bytes().chunks(WINDOW_BYTES) {
+                    reader.feed(chunk, &mut window, &projection, &mut sink);
+                }
+                reader.finish(&mut window, &projection, &mut sink);
+                assert_eq!(sink.0, 150_000);
+                from.elapsed()
+            })
+            .min()
+            .unwrap_or_default();
+        let speed = text.len() as f64 / best.as_secs_f64() / 1e6;
+        println!("{name}: {speed:.0} MB/s");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
