@@ -206,6 +206,7 @@ fn the_encoding_is_told_by_the_first_bytes() {
 /// `cargo test --release --lib batch::reader -- --ignored --nocapture`: how fast records of 1 KB are found, plain.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "never runs on wasm")]
 fn how_fast_records_are_found() {
     struct Count(u64);
     impl Sink for Count {
