@@ -49,10 +49,9 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     }
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     let object = bucket.get(&debt.object).execute().await.map_err(text)?;
-    let metadata = object
-        .as_ref()
-        .and_then(|object| object.custom_metadata().ok());
-    let query = metadata.and_then(|mut metadata| metadata.remove(CSV_METADATA));
+    let metadata = object.as_ref().map(worker::Object::custom_metadata);
+    let mut metadata = metadata.transpose().map_err(text)?.unwrap_or_default();
+    let query = metadata.remove(CSV_METADATA);
     let incoming = Incoming::new(
         job.scope.kind(),
         &job.dataset,
