@@ -4,7 +4,7 @@ use super::{Form, Reader, Sink};
 use crate::batch::incoming::Incoming;
 use crate::batch::projection::Projection;
 use crate::batch::scan::InvalidLine;
-use crate::limits::LINE_MAX_BYTES;
+use crate::limits::{CSV_LINES_MAX_BYTES, LINE_MAX_BYTES};
 use crate::logpush::scope::ScopeKind;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
@@ -509,6 +509,29 @@ fn a_row_that_can_not_be_right_is_one_line_and_the_next_is_found() {
         let found = read_anyhow(body.as_bytes(), &incoming("next_weeks", "fields=a,b"));
         let reasons: Vec<&str> = found.invalid.iter().map(|(_, reason, _)| *reason).collect();
         assert_eq!((found.records.len(), reasons), (2, expected));
+    }
+    // A quote that nobody closes takes no more than its line along, and many values cost no more than many bytes.
+    let numbers = "1,2\n".repeat(CSV_LINES_MAX_BYTES / 2);
+    let commas = ",".repeat(LINE_MAX_BYTES);
+    for (body, records, expected) in [
+        (format!("1,\"2\n{numbers}"), CSV_LINES_MAX_BYTES / 2, 1),
+        (format!("{commas}\n1,2\n"), 1, 1),
+        (
+            format!("1,\"{}\n3\"\n", "x".repeat(CSV_LINES_MAX_BYTES - 9)),
+            1,
+            0,
+        ),
+        (
+            format!("1,\"{}\n3\"\n", "\n".repeat(CSV_LINES_MAX_BYTES)),
+            0,
+            2,
+        ),
+    ] {
+        let found = read_anyhow(body.as_bytes(), &incoming("next_weeks", "fields=a,b"));
+        assert_eq!(
+            (found.records.len(), found.invalid.len()),
+            (records, expected)
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a batch before its first byte: the dataset, and what the address says about CSV.
 
+use crate::limits::{CSV_COLUMNS_MAX, CSV_NAME_MAX_BYTES};
 use crate::logpush::catalogue::Dataset;
 use crate::logpush::scope::ScopeKind;
 use std::fmt;
@@ -82,7 +83,9 @@ impl Incoming {
             Some(list) => list.split(',').map(|name| name.trim().to_owned()).collect(),
         };
         if !are_names(&fields) {
-            return fail("`fields` is a list of different field names with commas between");
+            return fail(
+                "`fields` is a list of different field names of at most 100 bytes, with commas between",
+            );
         }
         let delimiter = delimiter.unwrap_or_else(|| ",".to_owned());
         if delimiter.is_empty()
@@ -131,12 +134,16 @@ impl Incoming {
     }
 }
 
-/// Whether these can be the names of fields: different, and none empty.
+/// Whether these can be the names of fields: different, none empty, and none of a length that no field has.
 #[must_use]
 pub fn are_names(fields: &[String]) -> bool {
     let mut sorted: Vec<&String> = fields.iter().collect();
     sorted.sort();
-    !fields.iter().any(String::is_empty) && !sorted.windows(2).any(|two| two.first() == two.last())
+    fields.len() <= CSV_COLUMNS_MAX
+        && fields
+            .iter()
+            .all(|name| (1..=CSV_NAME_MAX_BYTES).contains(&name.len()))
+        && !sorted.windows(2).any(|two| two.first() == two.last())
 }
 
 #[cfg(test)]
@@ -182,7 +189,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be_followed_is_named() {
-        let long = format!("fields={}", "A".repeat(PARAMETERS_MAX_BYTES));
+        let names: Vec<String> = (0..900).map(|n| format!("Field{n}")).collect();
+        let many = format!("fields={}", names.join(","));
+        let long = format!("fields={}", "A".repeat(101));
         for (query, name) in [
             ("output_type=xml", "output_type"),
             ("fields=A,,B", "fields"),
@@ -195,6 +204,7 @@ mod tests {
                 "field_delimiter",
             ),
             (long.as_str(), "fields"),
+            (many.as_str(), "fields"),
         ] {
             let error = Incoming::new(ScopeKind::Zone, "dns_logs", query).unwrap_err();
             assert!(error.to_string().contains(name), "{query}: {error}");

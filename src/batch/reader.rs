@@ -9,7 +9,7 @@ use super::rows::Rows;
 use super::scan::InvalidLine;
 use super::sniff::{Sniffer, Verdict};
 use super::values::Values;
-use crate::limits::{BOMB_GRACE_BYTES, BOMB_RATIO, RAW_MAX_BYTES, WINDOW_BYTES};
+use crate::limits::{BOMB_GRACE_BYTES, BOMB_RATIO, CSV_WINDOW_BYTES, RAW_MAX_BYTES, WINDOW_BYTES};
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// The first bytes of a gzip member (RFC 1952).
@@ -183,6 +183,8 @@ pub struct Reader {
     encoding: Option<Encoding>,
     fault: Option<StreamFault>,
     framing: Framing,
+    /// Inflated bytes that are looked at in one go.
+    window_bytes: usize,
     /// The record that the last window ended in.
     carry: Vec<u8>,
     /// Lines, rows or elements so far.
@@ -207,6 +209,11 @@ impl Reader {
     #[must_use]
     pub fn expecting(incoming: Incoming) -> Self {
         Self {
+            window_bytes: if incoming.csv.is_some() {
+                CSV_WINDOW_BYTES
+            } else {
+                WINDOW_BYTES
+            },
             source: Source::Undecided(Vec::new()),
             encoding: None,
             fault: None,
@@ -305,7 +312,7 @@ impl Reader {
             }
             Source::Plain => {
                 self.source = Source::Plain;
-                let used = input.len().min(WINDOW_BYTES);
+                let used = input.len().min(self.window_bytes);
                 self.plain(
                     input.get(..used).unwrap_or_default(),
                     window,
@@ -365,7 +372,7 @@ impl Reader {
             return input.len();
         };
         head.copy_from_slice(&self.carry);
-        let room = room.get_mut(..WINDOW_BYTES).unwrap_or_default();
+        let room = room.get_mut(..self.window_bytes).unwrap_or_default();
         let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
         let result = inflate.decompress(input, room, FlushDecompress::None);
         let used = usize::try_from(inflate.total_in() - in_before).unwrap_or(input.len());

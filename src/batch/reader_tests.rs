@@ -1,7 +1,9 @@
 use super::{Encoding, Meter, Reader, Sink, StreamFault};
+use crate::batch::incoming::Incoming;
 use crate::batch::projection::Projection;
 use crate::batch::scan::InvalidLine;
 use crate::limits::{LINE_MAX_BYTES, WINDOW_BYTES};
+use crate::logpush::scope::ScopeKind;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use std::io::Write;
@@ -234,7 +236,13 @@ fn how_fast_records_are_found() {
         projection.slot(&format!("FieldNumber{m}"));
     }
     let commas = text.trim_end().replace('\n', ",");
+    let row =
+        |n: usize| (0..40).map(|m| format!("{},", n * m)).collect::<String>() + "\"a value\"\n";
+    let csv = (0..50_000).map(row).collect::<String>();
+    let names: Vec<String> = (0..41).map(|m| format!("FieldNumber{m}")).collect();
+    let csv_query = format!("fields={}", names.join(","));
     let bodies = [
+        ("csv", csv),
         ("array", format!("[{commas}]")),
         ("object", format!("{{\"events\":[{commas}\n]}}")),
         ("ndjson", text),
@@ -242,7 +250,14 @@ fn how_fast_records_are_found() {
     for (name, text) in bodies {
         let best = (0..7)
             .map(|_| {
-                let (mut reader, mut window, mut sink) = (Reader::new(), Vec::new(), Count(0));
+                let query = if name == "csv" {
+                    csv_query.as_str()
+                } else {
+                    ""
+                };
+                let incoming = Incoming::new(ScopeKind::Zone, "next_weeks", query).unwrap();
+                let mut reader = Reader::expecting(incoming);
+                let (mut window, mut sink) = (Vec::new(), Count(0));
                 let from = std::time::Instant::now();
                 for chunk in text.as_bytes().chunks(WINDOW_BYTES) {
                     reader.feed(chunk, &mut window, &projection, &mut sink);

@@ -7,9 +7,10 @@ use super::incoming::{CsvForm, Incoming, are_names};
 use super::out::{Out, on_one_line};
 use super::reader::Sink;
 use super::scan::InvalidLine;
-use crate::limits::LINE_MAX_BYTES;
+use crate::limits::{CSV_COLUMNS_MAX, CSV_LINES_MAX_BYTES, LINE_MAX_BYTES};
 use crate::logpush::catalogue::{Dataset, FieldType};
-use memchr::{memchr, memmem};
+use memchr::memchr;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
 
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Rows {
     /// The fields are not known before the first row.
     wants_header: bool,
     schema: Option<Dataset>,
-    delimiter: Vec<u8>,
+    delimiter: Finder<'static>,
     /// Inside a row that is too long.
     is_skipping: bool,
 }
@@ -62,7 +63,7 @@ impl Rows {
             columns: columns(fields, schema.as_ref()),
             wants_header: fields.is_empty(),
             schema,
-            delimiter: delimiter.as_bytes().to_vec(),
+            delimiter: Finder::new(delimiter).into_owned(),
             is_skipping: false,
         }
     }
@@ -79,13 +80,17 @@ impl Rows {
             self.is_skipping = false;
         }
         while let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) {
-            let is_long = rest.len() > LINE_MAX_BYTES;
-            match self.row(rest) {
-                Row::Whole(cells, length) if length <= LINE_MAX_BYTES + 1 => {
+            let (is_long, line) = (rest.len() > LINE_MAX_BYTES, memchr(b'\n', rest));
+            let most = match line {
+                Some(end) if end + 1 < rest.len() => CSV_LINES_MAX_BYTES.max(end),
+                _ => LINE_MAX_BYTES,
+            };
+            match self.row(rest, line) {
+                Row::Whole(cells, length) if length <= most.min(LINE_MAX_BYTES) + 1 => {
                     self.whole(rest.get(..length).unwrap_or_default(), &cells, out);
                     from += length;
                 }
-                Row::Open if !is_long => break,
+                Row::Open if rest.len() <= most => break,
                 // A row that is too long and has several lines is a quote that nobody closed.
                 _ => match bad(rest, out) {
                     0 if is_long => {
@@ -117,9 +122,22 @@ impl Rows {
         }
     }
 
-    fn row<'b>(&self, bytes: &'b [u8]) -> Row<'b> {
-        let mut cells = Vec::with_capacity(self.columns.len());
-        let mut at = 0;
+    /// The row that `bytes` begins with; `line` is where their first newline stands.
+    fn row<'b>(&self, bytes: &'b [u8], line: Option<usize>) -> Row<'b> {
+        let most = if self.wants_header {
+            CSV_COLUMNS_MAX
+        } else {
+            self.columns.len()
+        };
+        let mut cells = Vec::with_capacity(self.columns.len() + 1);
+        // One value too many is enough to know that the row is wrong.
+        let mut push = |cell| {
+            if cells.len() <= most {
+                cells.push(cell);
+            }
+        };
+        let delimiter = self.delimiter.needle();
+        let (mut at, mut line) = (0, line);
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let (text, is_quoted, behind) = if rest.first() == Some(&b'"') {
@@ -128,13 +146,16 @@ impl Rows {
                     None => return Row::Open,
                 }
             } else {
-                let line = memchr(b'\n', rest);
-                let until = line.map_or(rest, |end| rest.get(..end).unwrap_or_default());
-                match (memmem::find(until, &self.delimiter), line) {
+                if line.is_some_and(|end| end < at) {
+                    line = memchr(b'\n', rest).map(|end| at + end);
+                }
+                let end = line.map(|end| end - at);
+                let until = end.map_or(rest, |end| rest.get(..end).unwrap_or_default());
+                match (self.delimiter.find(until), end) {
                     (Some(end), _) => (rest.get(..end).unwrap_or_default(), false, end),
                     (None, Some(end)) => {
                         let text = until.strip_suffix(b"\r").unwrap_or(until);
-                        cells.push(Cell {
+                        push(Cell {
                             text,
                             is_quoted: false,
                         });
@@ -143,15 +164,15 @@ impl Rows {
                     (None, None) => return Row::Open,
                 }
             };
-            cells.push(Cell { text, is_quoted });
+            push(Cell { text, is_quoted });
             let next = rest.get(behind..).unwrap_or_default();
-            if next.starts_with(&self.delimiter) {
-                at += behind + self.delimiter.len();
+            if next.starts_with(delimiter) {
+                at += behind + delimiter.len();
             } else if next.first() == Some(&b'\n') {
                 return Row::Whole(cells, at + behind + 1);
             } else if next.starts_with(b"\r\n") {
                 return Row::Whole(cells, at + behind + 2);
-            } else if next.is_empty() || next == b"\r" || self.delimiter.starts_with(next) {
+            } else if next.is_empty() || next == b"\r" || delimiter.starts_with(next) {
                 return Row::Open;
             } else {
                 return Row::Bad;

@@ -19,7 +19,7 @@
 
 use super::incoming::Incoming;
 use super::tracker::{Event, Tracker, is_space};
-use crate::limits::LINE_MAX_BYTES;
+use crate::limits::{FORM_KEYS_MAX, LINE_MAX_BYTES};
 use crate::logpush::catalogue::Dataset;
 
 /// The form of a batch.
@@ -178,7 +178,10 @@ impl Sniffer {
         }
         match event {
             Event::KeyOpens => self.key_start = self.seen + 1,
-            Event::KeyCloses if depth == 1 => self.keys.push(self.key(bytes)),
+            Event::KeyCloses if depth == 1 && self.keys.len() < FORM_KEYS_MAX => {
+                self.keys.push(self.key(bytes));
+            }
+            Event::KeyCloses if depth == 1 => self.is_record = true,
             Event::KeyCloses if depth == 3 => {
                 let key = self.key(bytes);
                 if let Some(candidate) = &mut self.candidate {
