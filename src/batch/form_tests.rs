@@ -66,7 +66,7 @@ fn read_anyhow(body: &[u8], incoming: &Incoming) -> Found {
     let chunks: &[usize] = if body.len() < 10_000 {
         &[1, 2, 3, 5, 8, 13, 100]
     } else {
-        &[65_536, 100_003]
+        &[100_003]
     };
     for chunk in chunks {
         assert_eq!(read(body, *chunk, incoming), found, "by {chunk}");
@@ -512,7 +512,7 @@ fn a_row_that_can_not_be_right_is_one_line_and_the_next_is_found() {
     }
     // A quote that nobody closes takes no more than its line along, and many values cost no more than many bytes.
     let numbers = "1,2\n".repeat(CSV_LINES_MAX_BYTES / 2);
-    let commas = ",".repeat(LINE_MAX_BYTES);
+    let commas = ",".repeat(LINE_MAX_BYTES / 4);
     for (body, records, expected) in [
         (format!("1,\"2\n{numbers}"), CSV_LINES_MAX_BYTES / 2, 1),
         (format!("{commas}\n1,2\n"), 1, 1),

@@ -80,27 +80,28 @@ impl Rows {
             self.is_skipping = false;
         }
         while let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) {
-            let (is_long, line) = (rest.len() > LINE_MAX_BYTES, memchr(b'\n', rest));
-            let most = match line {
-                Some(end) if end + 1 < rest.len() => CSV_LINES_MAX_BYTES.max(end),
-                _ => LINE_MAX_BYTES,
+            // No row ends without one, so it is not cut into values before.
+            let Some(line_end) = memchr(b'\n', rest) else {
+                if rest.len() > LINE_MAX_BYTES {
+                    out.invalid(rest, InvalidLine::TooLong);
+                    self.is_skipping = true;
+                    return bytes.len();
+                }
+                break;
             };
-            match self.row(rest, line) {
-                Row::Whole(cells, length) if length <= most.min(LINE_MAX_BYTES) + 1 => {
+            let most = if line_end + 1 < rest.len() {
+                CSV_LINES_MAX_BYTES.max(line_end).min(LINE_MAX_BYTES)
+            } else {
+                LINE_MAX_BYTES
+            };
+            match self.row(rest, line_end) {
+                Row::Whole(cells, length) if length <= most + 1 => {
                     self.whole(rest.get(..length).unwrap_or_default(), &cells, out);
                     from += length;
                 }
                 Row::Open if rest.len() <= most => break,
                 // A row that is too long and has several lines is a quote that nobody closed.
-                _ => match bad(rest, out) {
-                    0 if is_long => {
-                        out.invalid(rest, InvalidLine::TooLong);
-                        self.is_skipping = true;
-                        return bytes.len();
-                    }
-                    0 => break,
-                    length => from += length,
-                },
+                _ => from += bad(rest, out),
             }
         }
         from
@@ -116,14 +117,15 @@ impl Rows {
         let mut from = 0;
         while let Some(rest) = last.get(from..).filter(|rest| !rest.is_empty()) {
             from += self.take(rest, out);
-            let open = last.get(from..).unwrap_or_default();
             // What is left is a quote that nobody closed.
-            from += bad(open, out);
+            if let Some(open) = last.get(from..).filter(|open| !open.is_empty()) {
+                from += bad(open, out);
+            }
         }
     }
 
-    /// The row that `bytes` begins with; `line` is where their first newline stands.
-    fn row<'b>(&self, bytes: &'b [u8], line: Option<usize>) -> Row<'b> {
+    /// The row that `bytes` begins with; `line_end` is where their first newline stands.
+    fn row<'b>(&self, bytes: &'b [u8], line_end: usize) -> Row<'b> {
         let most = if self.wants_header {
             CSV_COLUMNS_MAX
         } else {
@@ -137,7 +139,7 @@ impl Rows {
             }
         };
         let delimiter = self.delimiter.needle();
-        let (mut at, mut line) = (0, line);
+        let (mut at, mut line) = (0, Some(line_end));
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let (text, is_quoted, behind) = if rest.first() == Some(&b'"') {
@@ -222,11 +224,9 @@ impl Rows {
     }
 }
 
-/// Gives up the first line of what can not be a row; its length, 0 when its end has not come yet.
+/// Gives up the first line of what can not be a row; its length.
 fn bad(bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
-    let Some(end) = memchr(b'\n', bytes) else {
-        return 0;
-    };
+    let end = memchr(b'\n', bytes).unwrap_or(bytes.len());
     let reason = if end > LINE_MAX_BYTES {
         InvalidLine::TooLong
     } else {
@@ -234,7 +234,7 @@ fn bad(bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
     };
     let line = bytes.get(..end).unwrap_or_default();
     out.invalid(line.strip_suffix(b"\r").unwrap_or(line), reason);
-    end + 1
+    (end + 1).min(bytes.len())
 }
 
 fn columns(fields: &[String], schema: Option<&Dataset>) -> Vec<Column> {
