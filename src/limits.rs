@@ -8,6 +8,24 @@ pub const LINE_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// jobs which each copy all of it stay within [`PAYLOAD_BUDGET_BYTES`].
 pub const WINDOW_BYTES: usize = 128 * 1024;
 
+/// The same for CSV. A row without values grows most when it becomes JSON: a byte a field against its name, some 26 fold
+/// for all fields of `http_requests`; so a window becomes at most 430 KB, as much for each job that copies it.
+pub const CSV_WINDOW_BYTES: usize = 16 * 1024;
+
+/// Longest CSV row that has line breaks in it. What is longer is taken for a quote that nobody closed, and its lines are
+/// looked at again at once: the bound is [`CSV_WINDOW_BYTES`]' again.
+pub const CSV_LINES_MAX_BYTES: usize = 64 * 1024;
+
+/// Most columns that a CSV header may name; the largest dataset has 108 fields.
+pub const CSV_COLUMNS_MAX: usize = 1_000;
+
+/// Longest name of a CSV column in bytes. Logpush's have up to 40; see [`CSV_WINDOW_BYTES`].
+pub const CSV_NAME_MAX_BYTES: usize = 100;
+
+/// Keys of the first object of a batch that are remembered to tell its form. A record has a hundred; one with more than
+/// this is a record.
+pub const FORM_KEYS_MAX: usize = 4_096;
+
 /// Inflated bytes after which a batch is refused as a bomb: four times Logpush's largest `max_upload_bytes` (1 GB).
 pub const RAW_MAX_BYTES: u64 = 4_000_000_000;
 

@@ -1,6 +1,13 @@
 //! From the bytes of one batch to its records. The hot path.
 
+pub mod incoming;
+mod lines;
+mod out;
 pub mod projection;
 pub mod reader;
+mod rows;
 pub mod scan;
+mod sniff;
 pub mod test_message;
+mod tracker;
+mod values;

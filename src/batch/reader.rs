@@ -1,14 +1,16 @@
-//! Compressed bytes in, records out: sniff, inflate, cut into lines, check, project. Push-driven, so that it runs on
+//! Compressed bytes in, records out: sniff, inflate, cut into records, check, project. Push-driven, so that it runs on
 //! whatever brings the bytes, in any chunking, with the same result.
 
+use super::incoming::Incoming;
+use super::lines::Lines;
+use super::out::Out;
 use super::projection::Projection;
-use super::scan::{InvalidLine, scan};
-use crate::limits::{
-    BOMB_GRACE_BYTES, BOMB_RATIO, LINE_MAX_BYTES, QUARANTINE_LINE_BYTES, RAW_MAX_BYTES,
-    WINDOW_BYTES,
-};
+use super::rows::Rows;
+use super::scan::InvalidLine;
+use super::sniff::{Sniffer, Verdict};
+use super::values::Values;
+use crate::limits::{BOMB_GRACE_BYTES, BOMB_RATIO, CSV_WINDOW_BYTES, RAW_MAX_BYTES, WINDOW_BYTES};
 use flate2::{Decompress, FlushDecompress, Status};
-use memchr::{memchr, memrchr};
 
 /// The first bytes of a gzip member (RFC 1952).
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -18,9 +20,10 @@ const WINDOW_BITS: u8 = 15;
 
 /// What takes the lines of a batch, in order.
 pub trait Sink {
-    /// A record: its bytes without the newline, and the raw JSON text of the projected fields by slot.
+    /// A record: one line of JSON without its newline, and the raw JSON text of the projected fields by slot.
     fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]);
-    /// A line that is no record. `number` counts lines from 1; `line` may be cut to [`QUARANTINE_LINE_BYTES`].
+    /// What stands in place of a record. `number` counts from 1: lines of NDJSON, in other forms what was found so far.
+    /// `line` may be cut to [`crate::limits::QUARANTINE_LINE_BYTES`].
     fn invalid(&mut self, number: u64, line: &[u8], reason: InvalidLine);
     /// True when the sink has to be emptied before it takes more.
     fn is_full(&self) -> bool;
@@ -52,6 +55,18 @@ impl StreamFault {
     }
 }
 
+/// How records stand in a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object a line.
+    #[default]
+    Ndjson,
+    /// JSON values: an array, an object around an array, or objects one behind the other.
+    Values,
+    /// CSV.
+    Csv,
+}
+
 /// How the body came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -68,12 +83,90 @@ pub struct Meter {
     pub bytes_compressed: u64,
     /// Bytes after inflating.
     pub bytes_raw: u64,
-    /// Lines that are records.
+    /// Records found.
     pub records: u64,
-    /// Lines that are no records.
+    /// Lines, elements and rows that are no records.
     pub invalid_lines: u64,
     /// gzip members; 0 for a plain body.
     pub members: u64,
+    /// How the records stand in it, once that is certain.
+    pub form: Form,
+}
+
+/// What finds the records.
+enum Framing {
+    /// The form is not certain yet.
+    Unknown(Box<Sniffer>),
+    Lines(Lines),
+    Values(Box<Values>),
+    Rows(Box<Rows>),
+}
+
+impl Framing {
+    fn new(incoming: Incoming) -> Self {
+        Self::Unknown(Box::new(Sniffer::new(incoming)))
+    }
+
+    /// Takes what is complete in `bytes` and returns how many bytes are done with; the others come again, in front of
+    /// what follows them.
+    fn take(&mut self, bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
+        match self {
+            Self::Lines(lines) => lines.take(bytes, out),
+            Self::Values(values) => values.take(bytes, out),
+            Self::Rows(rows) => rows.take(bytes, out),
+            Self::Unknown(sniffer) => {
+                let blank = sniffer.blank_lines(bytes);
+                let (lines, rest) = bytes.split_at_checked(blank).unwrap_or((bytes, &[]));
+                *out.number += memchr::memchr_iter(b'\n', lines).count() as u64;
+                match sniffer.look(rest, false) {
+                    None => blank,
+                    Some(verdict) => {
+                        self.decide(verdict, out);
+                        blank + self.take(rest, out)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the batch; `rest` is what [`Self::take`] was not done with.
+    fn finish(&mut self, rest: Vec<u8>, out: &mut Out<'_, impl Sink>) {
+        match self {
+            Self::Lines(lines) => lines.finish(rest, out),
+            Self::Values(values) => values.finish(&rest, out),
+            Self::Rows(rows) => rows.finish(rest, out),
+            Self::Unknown(sniffer) => {
+                let Some(verdict) = sniffer.look(&rest, true) else {
+                    return;
+                };
+                self.decide(verdict, out);
+                let used = self.take(&rest, out);
+                let rest = rest.get(used..).unwrap_or_default().to_vec();
+                self.finish(rest, out);
+            }
+        }
+    }
+
+    fn decide(&mut self, verdict: Verdict, out: &mut Out<'_, impl Sink>) {
+        let Self::Unknown(sniffer) = std::mem::replace(self, Self::Lines(Lines::default())) else {
+            return;
+        };
+        match verdict {
+            Verdict::Lines => {}
+            Verdict::Values(member) => {
+                out.meter.form = Form::Values;
+                *self = Self::Values(Box::new(Values::new(member)));
+            }
+            Verdict::Rows => {
+                out.meter.form = Form::Csv;
+                *self = Self::Rows(Box::new(Rows::new(&sniffer.into_incoming())));
+            }
+        }
+        if out.meter.form != Form::Ndjson {
+            // Lines in front were blank, and what is counted from here on is no line.
+            *out.number = 0;
+        }
+    }
 }
 
 enum Source {
@@ -89,33 +182,46 @@ pub struct Reader {
     source: Source,
     encoding: Option<Encoding>,
     fault: Option<StreamFault>,
-    /// The line that the last window ended in.
+    framing: Framing,
+    /// Inflated bytes that are looked at in one go.
+    window_bytes: usize,
+    /// The record that the last window ended in.
     carry: Vec<u8>,
-    /// Inside a line past the cap: its rest is skipped up to the next newline.
-    skipping: bool,
-    line_number: u64,
+    /// Lines, rows or elements so far.
+    number: u64,
     meter: Meter,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self {
-            source: Source::Undecided(Vec::new()),
-            encoding: None,
-            fault: None,
-            carry: Vec::new(),
-            skipping: false,
-            line_number: 0,
-            meter: Meter::default(),
-        }
+        Self::expecting(Incoming::default())
     }
 }
 
 impl Reader {
-    /// A reader at the start of a batch.
+    /// A reader at the start of a batch of which nothing is known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reader at the start of a batch.
+    #[must_use]
+    pub fn expecting(incoming: Incoming) -> Self {
+        Self {
+            window_bytes: if incoming.csv.is_some() {
+                CSV_WINDOW_BYTES
+            } else {
+                WINDOW_BYTES
+            },
+            source: Source::Undecided(Vec::new()),
+            encoding: None,
+            fault: None,
+            framing: Framing::new(incoming),
+            carry: Vec::new(),
+            number: 0,
+            meter: Meter::default(),
+        }
     }
 
     /// What was read so far.
@@ -157,7 +263,7 @@ impl Reader {
         taken
     }
 
-    /// Ends the batch: what stands after the last newline is its last line. `sink` may be full afterwards.
+    /// Ends the batch: what stands there without an end, ends. `sink` may be full afterwards.
     pub fn finish(&mut self, window: &mut Vec<u8>, projection: &Projection, sink: &mut impl Sink) {
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Undecided(head) if !head.is_empty() => {
@@ -170,12 +276,14 @@ impl Reader {
             }
             _ => {}
         }
-        if self.skipping || self.carry.is_empty() {
-            return;
-        }
-        let mut last = std::mem::take(&mut self.carry);
-        last.push(b'\n');
-        self.lines(&last, projection, sink);
+        let rest = std::mem::take(&mut self.carry);
+        let mut out = Out {
+            sink,
+            projection,
+            meter: &mut self.meter,
+            number: &mut self.number,
+        };
+        self.framing.finish(rest, &mut out);
     }
 
     fn step(
@@ -204,7 +312,7 @@ impl Reader {
             }
             Source::Plain => {
                 self.source = Source::Plain;
-                let used = input.len().min(WINDOW_BYTES);
+                let used = input.len().min(self.window_bytes);
                 self.plain(
                     input.get(..used).unwrap_or_default(),
                     window,
@@ -264,7 +372,7 @@ impl Reader {
             return input.len();
         };
         head.copy_from_slice(&self.carry);
-        let room = room.get_mut(..WINDOW_BYTES).unwrap_or_default();
+        let room = room.get_mut(..self.window_bytes).unwrap_or_default();
         let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
         let result = inflate.decompress(input, room, FlushDecompress::None);
         let used = usize::try_from(inflate.total_in() - in_before).unwrap_or(input.len());
@@ -325,76 +433,28 @@ impl Reader {
         self.window(window, projection, sink);
     }
 
-    /// Takes the complete lines of `bytes`, which begin with the carry, and keeps the rest as the new carry.
+    /// Takes the complete records of `bytes`, which begin with the carry, and keeps the rest as the new carry.
     fn window(&mut self, bytes: &[u8], projection: &Projection, sink: &mut impl Sink) {
-        let mut bytes = bytes;
-        if self.skipping {
-            match memchr(b'\n', bytes) {
-                Some(end) => {
-                    self.skipping = false;
-                    bytes = bytes.get(end + 1..).unwrap_or_default();
-                }
-                None => bytes = &[],
-            }
-        }
-        let complete = memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-        let (lines, rest) = bytes.split_at_checked(complete).unwrap_or((bytes, &[]));
-        self.lines(lines, projection, sink);
+        let mut out = Out {
+            sink,
+            projection,
+            meter: &mut self.meter,
+            number: &mut self.number,
+        };
+        let used = self.framing.take(bytes, &mut out);
+        let rest = bytes.get(used..).unwrap_or_default();
         self.carry.clear();
-        if rest.len() > LINE_MAX_BYTES {
-            self.skipping = true;
+        if rest.is_empty() && self.carry.capacity() > WINDOW_BYTES {
             self.carry.shrink_to_fit();
-            self.invalid(rest, InvalidLine::TooLong, sink);
-        } else {
-            self.carry.extend_from_slice(rest);
         }
-    }
-
-    /// Takes complete lines, each with its newline.
-    fn lines(&mut self, bytes: &[u8], projection: &Projection, sink: &mut impl Sink) {
-        // One check for all lines: it costs a fraction of one per line, and is nearly always true.
-        let all_utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
-        let mut fields = vec![None; projection.names().len()];
-        let mut rest = bytes;
-        while let Some(end) = memchr(b'\n', rest) {
-            let (line, after) = (
-                rest.get(..end).unwrap_or_default(),
-                rest.get(end + 1..).unwrap_or_default(),
-            );
-            rest = after;
-            let verdict = if line.len() > LINE_MAX_BYTES {
-                Err(InvalidLine::TooLong)
-            } else if line.trim_ascii().is_empty() {
-                self.line_number += 1;
-                continue;
-            } else if !all_utf8 && simdutf8::basic::from_utf8(line).is_err() {
-                Err(InvalidLine::NotUtf8)
-            } else {
-                scan(line, projection, &mut fields)
-            };
-            match verdict {
-                Ok(()) => {
-                    self.line_number += 1;
-                    self.meter.records += 1;
-                    sink.record(line, &fields);
-                }
-                Err(reason) => self.invalid(line, reason, sink),
-            }
-        }
-    }
-
-    fn invalid(&mut self, line: &[u8], reason: InvalidLine, sink: &mut impl Sink) {
-        self.line_number += 1;
-        self.meter.invalid_lines += 1;
-        let kept = line.len().min(QUARANTINE_LINE_BYTES);
-        sink.invalid(
-            self.line_number,
-            line.get(..kept).unwrap_or_default(),
-            reason,
-        );
+        self.carry.extend_from_slice(rest);
     }
 }
 
 #[cfg(test)]
 #[path = "reader_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "form_tests.rs"]
+mod form_tests;

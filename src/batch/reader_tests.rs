@@ -1,7 +1,9 @@
 use super::{Encoding, Meter, Reader, Sink, StreamFault};
+use crate::batch::incoming::Incoming;
 use crate::batch::projection::Projection;
 use crate::batch::scan::InvalidLine;
 use crate::limits::{LINE_MAX_BYTES, WINDOW_BYTES};
+use crate::logpush::scope::ScopeKind;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use std::io::Write;
@@ -200,6 +202,74 @@ fn the_encoding_is_told_by_the_first_bytes() {
             &mut Collected::default(),
         );
         assert_eq!(reader.encoding(), Some(encoding));
+    }
+}
+
+/// `cargo test --release --lib batch::reader -- --ignored --nocapture`: how fast records of 1 KB are found, plain.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "never runs on wasm")]
+fn how_fast_records_are_found() {
+    struct Count(u64);
+    impl Sink for Count {
+        fn record(&mut self, _: &[u8], fields: &[Option<&[u8]>]) {
+            self.0 += fields.len() as u64;
+        }
+        fn invalid(&mut self, _: u64, _: &[u8], _: InvalidLine) {}
+        fn is_full(&self) -> bool {
+            false
+        }
+    }
+    let line = |n: usize| {
+        let members: Vec<String> = (0..40)
+            .map(|m| match m % 3 {
+                0 => format!("\"FieldNumber{m}\":\"value {n} of {m}\""),
+                1 => format!("\"FieldNumber{m}\":{}", n * m),
+                _ => format!("\"FieldNumber{m}\":[\"a\",{{\"b\":true}}]"),
+            })
+            .collect();
+        format!("{{{}}}\n", members.join(","))
+    };
+    let text: String = (0..50_000).map(line).collect();
+    let mut projection = Projection::new();
+    for m in [0, 7, 20] {
+        projection.slot(&format!("FieldNumber{m}"));
+    }
+    let commas = text.trim_end().replace('\n', ",");
+    let row =
+        |n: usize| (0..40).map(|m| format!("{},", n * m)).collect::<String>() + "\"a value\"\n";
+    let csv = (0..50_000).map(row).collect::<String>();
+    let names: Vec<String> = (0..41).map(|m| format!("FieldNumber{m}")).collect();
+    let csv_query = format!("fields={}", names.join(","));
+    let bodies = [
+        ("csv", csv),
+        ("array", format!("[{commas}]")),
+        ("object", format!("{{\"events\":[{commas}\n]}}")),
+        ("ndjson", text),
+    ];
+    for (name, text) in bodies {
+        let best = (0..7)
+            .map(|_| {
+                let query = if name == "csv" {
+                    csv_query.as_str()
+                } else {
+                    ""
+                };
+                let incoming = Incoming::new(ScopeKind::Zone, "next_weeks", query).unwrap();
+                let mut reader = Reader::expecting(incoming);
+                let (mut window, mut sink) = (Vec::new(), Count(0));
+                let from = std::time::Instant::now();
+                for chunk in text.as_bytes().chunks(WINDOW_BYTES) {
+                    reader.feed(chunk, &mut window, &projection, &mut sink);
+                }
+                reader.finish(&mut window, &projection, &mut sink);
+                assert_eq!(sink.0, 150_000);
+                from.elapsed()
+            })
+            .min()
+            .unwrap_or_default();
+        let speed = text.len() as f64 / best.as_secs_f64() / 1e6;
+        println!("{name}: {speed:.0} MB/s");
     }
 }
 

@@ -22,6 +22,10 @@ pub enum InvalidLine {
     TooDeep,
     /// Longer than [`crate::limits::LINE_MAX_BYTES`].
     TooLong,
+    /// The array that holds the records, or the object around it, is not closed.
+    CutOff,
+    /// A CSV row whose values are not as many as there are fields, or whose quotes are wrong.
+    CsvRow,
 }
 
 impl InvalidLine {
@@ -34,6 +38,8 @@ impl InvalidLine {
             Self::NotUtf8 => "not_utf8",
             Self::TooDeep => "too_deep",
             Self::TooLong => "line_too_long",
+            Self::CutOff => "cut_off",
+            Self::CsvRow => "csv_row",
         }
     }
 }

@@ -19,6 +19,9 @@ thread_local! {
     static PARTS_IN_FLIGHT: Slots = const { Slots::new() };
 }
 
+/// Custom metadata of a batch that was announced as CSV: the parameters of the address it came to.
+pub const CSV_METADATA: &str = "csv";
+
 /// What the object says about itself.
 pub struct ObjectFacts {
     /// Where it goes.

@@ -11,6 +11,7 @@ use super::objects::{Class, call, now_millis};
 use super::pipeline::{self, Pipeline};
 use super::{archive, config, jobs};
 use crate::api::bearer_token;
+use crate::batch::incoming::Incoming;
 use crate::batch::reader::Encoding;
 use crate::batch::test_message::is_test_message;
 use crate::ledger::{Lookup, Occurrence, instance_name as ledger_name};
@@ -119,6 +120,18 @@ fn authenticate(request: &Request, env: &Env) -> std::result::Result<(), Refusal
     })
 }
 
+/// What the address says about the batch.
+fn announced(request: &Request, target: &Target) -> std::result::Result<Incoming, Refusal> {
+    let refuse = |message: String| Refusal::Status {
+        status: 400,
+        code: "bad_parameter",
+        message,
+    };
+    let url = request.url().map_err(|e| refuse(e.to_string()))?;
+    let query = url.query().unwrap_or_default();
+    Incoming::new(target.scope.kind(), &target.dataset, query).map_err(|e| refuse(e.to_string()))
+}
+
 async fn take(
     request: &Request,
     env: &Env,
@@ -137,6 +150,7 @@ async fn take(
             ),
         });
     }
+    let incoming = announced(request, target)?;
     let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
         .and_then(|most| usize::try_from(most).ok())
         .unwrap_or(BATCHES_IN_FLIGHT_MAX);
@@ -155,7 +169,8 @@ async fn take(
         env,
         target,
         routes: &routes,
-        pipeline: Pipeline::new(Some(slot), &routes, bucket.clone()),
+        pipeline: Pipeline::new(Some(slot), &routes, bucket.clone()).expecting(incoming.clone()),
+        incoming,
         received_at_millis,
         bucket: &bucket,
         key: None,
@@ -174,6 +189,7 @@ struct Batch<'r> {
     target: &'r Target,
     routes: &'r Routes,
     pipeline: Pipeline<'r>,
+    incoming: Incoming,
     received_at_millis: u64,
     bucket: &'r Bucket,
     key: Option<ArchiveKey>,
@@ -302,6 +318,12 @@ impl Batch<'_> {
             key = first_key.beside(self.rivals.len() + 1);
         }
         let mut metadata = HashMap::from([("dataset".to_owned(), self.target.dataset.clone())]);
+        // To read it again, one has to know what its address said.
+        metadata.extend(
+            self.incoming
+                .to_query()
+                .map(|query| (archive::CSV_METADATA.to_owned(), query)),
+        );
         if let Some(first) = times.first {
             metadata.insert("first-record-time".to_owned(), time::rfc3339(first));
         }

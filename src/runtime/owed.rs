@@ -1,11 +1,13 @@
 //! Making a selection again from the archived object, for a job whose outbox could not take it at once.
 
+use super::archive::CSV_METADATA;
 use super::config;
 use super::jobs;
 use super::js::BlockReader;
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use super::pipeline::Pipeline;
+use crate::batch::incoming::Incoming;
 use crate::ledger::minute_of;
 use crate::outbox::{Append, AppendAnswer, Holding, instance_name};
 use crate::route::Keep;
@@ -47,6 +49,15 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     }
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     let object = bucket.get(&debt.object).execute().await.map_err(text)?;
+    let metadata = object.as_ref().map(worker::Object::custom_metadata);
+    let mut metadata = metadata.transpose().map_err(text)?.unwrap_or_default();
+    let query = metadata.remove(CSV_METADATA);
+    let incoming = Incoming::new(
+        job.scope.kind(),
+        &job.dataset,
+        query.as_deref().unwrap_or_default(),
+    )
+    .map_err(|e| e.to_string())?;
     let body = object
         .as_ref()
         .and_then(worker::Object::body)
@@ -55,7 +66,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         worker::ResponseBody::Stream(stream) => stream,
         _ => return Err("the archived object has no stream".to_owned()),
     };
-    let mut pipeline = Pipeline::new(None, &routes, bucket);
+    let mut pipeline = Pipeline::new(None, &routes, bucket).expecting(incoming);
     let read = async {
         let failed = |e| super::js::describe(&e);
         let mut reader = BlockReader::new(&stream).map_err(failed)?;

@@ -4,6 +4,7 @@
 use super::archive;
 use super::js;
 use super::slots::{Slot, Slots};
+use crate::batch::incoming::Incoming;
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{
     INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES,
@@ -74,6 +75,12 @@ impl<'r> Pipeline<'r> {
             spool_prefix: format!("spool/{}", js::unique_name()),
             placed: routes.jobs.iter().map(|_| Placed::default()).collect(),
         }
+    }
+
+    /// Says what is known of the batch, before its first byte.
+    pub fn expecting(mut self, incoming: Incoming) -> Self {
+        self.reader = Reader::expecting(incoming);
+        self
     }
 
     /// What was read so far.

@@ -1,6 +1,7 @@
 //! The second half of an upload: from the archived object to the commit.
 
 use super::{Batch, Refusal, later, unreachable_object};
+use crate::batch::reader::Form;
 use crate::ledger::{Commit, CommitResult, JobSelection, SelectionState, minute_of};
 use crate::logpush::archive_key::ArchiveKey;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
@@ -107,10 +108,11 @@ impl Batch<'_> {
         is_retry: bool,
     ) -> std::result::Result<Vec<JobSelection>, Refusal> {
         let meter = self.pipeline.meter();
-        let is_one_clean_gzip = meter.members == 1
+        let is_fit_to_pass_on = meter.members == 1
             && meter.invalid_lines == 0
             && self.pipeline.fault().is_none()
-            && meter.bytes_raw > 0;
+            && meter.bytes_raw > 0
+            && meter.form == Form::Ndjson;
         let mut handed_over = Vec::new();
         let unreadable = self.routes.unreadable.iter();
         let mut owed: Vec<JobSelection> = unreadable
@@ -138,7 +140,7 @@ impl Batch<'_> {
                         return Err(later("spool_failed")(e));
                     }
                 },
-                Keep::Reference if is_one_clean_gzip => {
+                Keep::Reference if is_fit_to_pass_on => {
                     let source = EntrySource::Archive {
                         key: key.object.clone(),
                         size: object_bytes,
