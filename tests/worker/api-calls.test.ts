@@ -129,8 +129,8 @@ describe("a check", { concurrency: true }, () => {
       [{ logpull_options: "fields=QueryName", dataset: "dns_logs" }, ""],
       [{}, ""],
       [{ logpull_options: "fields=RayId" }, "fields: http_requests has no field `RayId`; did you mean `RayID`?"],
-      [{ logpull_options: "timestamps=never" }, "timestamps: must be one of unixnano, unix, rfc3339, rfc3339ms, rfc3339ns"],
-      [{ logpull_options: "sample=2" }, "sample: must be a number above 0 and at most 1"],
+      [{ logpull_options: "timestamps=never" }, "timestamps must be unixnano, unix, rfc3339, rfc3339ms or rfc3339ns"],
+      [{ logpull_options: "sample=2" }, "sample must be a number above 0 and at most 1; 0.1 sends one record of ten"],
     ] as const) {
       const verdict = await call("POST", `${freshScope()}/logpush/validate/origin`, body);
       assert.deepEqual(verdict, { message, valid: message === "" }, JSON.stringify(body));
