@@ -16,7 +16,12 @@ struct Found {
     form: Form,
     records: Vec<String>,
     invalid: Vec<(u64, &'static str, String)>,
+    /// Records that it takes before it has to be emptied; `None` takes all.
+    room: Option<usize>,
 }
+
+/// Room for records that a sink gets each time it is emptied.
+const ROOM: usize = 1;
 
 impl Sink for Found {
     fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]) {
@@ -25,13 +30,14 @@ impl Sink for Found {
         let field = fields[0].map(|raw| serde_json::from_slice::<Value>(raw).unwrap());
         assert_eq!(value.get("a"), field.as_ref());
         self.records.push(String::from_utf8(line.to_vec()).unwrap());
+        self.room = self.room.map(|room| room.saturating_sub(1));
     }
     fn invalid(&mut self, number: u64, line: &[u8], reason: InvalidLine) {
         let text = String::from_utf8_lossy(line).into_owned();
         self.invalid.push((number, reason.as_str(), text));
     }
     fn is_full(&self) -> bool {
-        false
+        self.room == Some(0)
     }
 }
 
@@ -54,6 +60,35 @@ fn read(body: &[u8], chunk: usize, incoming: &Incoming) -> Found {
     found
 }
 
+/// The same through a sink that is full after every record. One window must not be taken at once then, because small
+/// records may be written out at many times their size.
+fn read_with_little_room(body: &[u8], incoming: &Incoming) -> Found {
+    let mut projection = Projection::new();
+    projection.slot("a");
+    let mut reader = Reader::expecting(incoming.clone());
+    let (mut window, mut found) = (Vec::new(), Found::default());
+    let mut taken = 0;
+    while taken < body.len() {
+        found.room = Some(ROOM);
+        let before = found.records.len();
+        taken += reader.feed(&body[taken..], &mut window, &projection, &mut found);
+        assert!(
+            found.records.len() <= before + ROOM,
+            "more than there was room for"
+        );
+    }
+    loop {
+        found.room = Some(ROOM);
+        if !reader.drain(&projection, &mut found) {
+            break;
+        }
+    }
+    reader.finish(&mut window, &projection, &mut found);
+    found.form = reader.meter().form;
+    found.room = None;
+    found
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
@@ -72,6 +107,12 @@ fn read_anyhow(body: &[u8], incoming: &Incoming) -> Found {
         assert_eq!(read(body, *chunk, incoming), found, "by {chunk}");
     }
     assert_eq!(read(&gzip(body), 100, incoming), found, "gzip");
+    assert_eq!(read_with_little_room(body, incoming), found, "little room");
+    assert_eq!(
+        read_with_little_room(&gzip(body), incoming),
+        found,
+        "little room, gzip"
+    );
     found
 }
 

@@ -29,7 +29,10 @@ impl Lines {
         }
         let complete = memrchr(b'\n', lines).map_or(0, |at| at + 1);
         let (lines, rest) = lines.split_at_checked(complete).unwrap_or((lines, &[]));
-        complete_lines(lines, out);
+        let done = complete_lines(lines, out);
+        if done < lines.len() {
+            return bytes.len() - rest.len() - lines.len() + done;
+        }
         if rest.len() > LINE_MAX_BYTES {
             self.skipping = true;
             out.invalid(rest, InvalidLine::TooLong);
@@ -49,13 +52,17 @@ impl Lines {
     }
 }
 
-/// Takes lines, each with its newline.
-fn complete_lines(bytes: &[u8], out: &mut Out<'_, impl Sink>) {
+/// Takes lines, each with its newline, until there are no more or the sink is full; returns how many bytes it is done
+/// with.
+fn complete_lines(bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
     // One check for all lines: it costs a fraction of one per line, and is nearly always true.
     let all_utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
     let mut fields = vec![None; out.projection.names().len()];
     let mut rest = bytes;
     while let Some(end) = memchr(b'\n', rest) {
+        if out.is_full() {
+            break;
+        }
         let (line, after) = (
             rest.get(..end).unwrap_or_default(),
             rest.get(end + 1..).unwrap_or_default(),
@@ -76,4 +83,5 @@ fn complete_lines(bytes: &[u8], out: &mut Out<'_, impl Sink>) {
             Err(reason) => out.invalid(line, reason),
         }
     }
+    bytes.len() - rest.len()
 }

@@ -14,6 +14,8 @@ pub(super) struct Out<'a, S> {
     pub meter: &'a mut Meter,
     /// Lines, rows or elements so far.
     pub number: &'a mut u64,
+    /// More can follow when the sink was emptied.
+    pub may_stop: bool,
 }
 
 impl<S: Sink> Out<'_, S> {
@@ -34,6 +36,12 @@ impl<S: Sink> Out<'_, S> {
             Ok(()) => self.record(value, &fields),
             Err(reason) => self.invalid(value, reason),
         }
+    }
+
+    /// True when nothing more is to be given to the sink now: small records may be written out at many times their size,
+    /// so a window of them is not taken at once.
+    pub fn is_full(&self) -> bool {
+        self.may_stop && self.sink.is_full()
     }
 
     fn verdict<'b>(

@@ -185,8 +185,10 @@ pub struct Reader {
     framing: Framing,
     /// Inflated bytes that are looked at in one go.
     window_bytes: usize,
-    /// The record that the last window ended in.
+    /// The record that the last window ended in, and in front of it what the sink was too full for.
     carry: Vec<u8>,
+    /// There may be whole records in the carry.
+    has_backlog: bool,
     /// Lines, rows or elements so far.
     number: u64,
     meter: Meter,
@@ -219,6 +221,7 @@ impl Reader {
             fault: None,
             framing: Framing::new(incoming),
             carry: Vec::new(),
+            has_backlog: false,
             number: 0,
             meter: Meter::default(),
         }
@@ -253,7 +256,7 @@ impl Reader {
     ) -> usize {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
-            if sink.is_full() {
+            if sink.is_full() || self.drain(projection, sink) {
                 break;
             }
             let used = self.step(rest, window, projection, sink);
@@ -263,8 +266,22 @@ impl Reader {
         taken
     }
 
+    /// Takes what was read and is not given to the sink yet, and returns true when it got full over it. To be called until
+    /// it returns false, with an empty sink, before [`Self::finish`].
+    pub fn drain(&mut self, projection: &Projection, sink: &mut impl Sink) -> bool {
+        if self.has_backlog {
+            let carry = std::mem::take(&mut self.carry);
+            self.window(&carry, true, projection, sink);
+        }
+        self.has_backlog
+    }
+
     /// Ends the batch: what stands there without an end, ends. `sink` may be full afterwards.
     pub fn finish(&mut self, window: &mut Vec<u8>, projection: &Projection, sink: &mut impl Sink) {
+        if self.has_backlog {
+            let carry = std::mem::take(&mut self.carry);
+            self.window(&carry, false, projection, sink);
+        }
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Undecided(head) if !head.is_empty() => {
                 self.encoding = Some(Encoding::Plain);
@@ -282,6 +299,7 @@ impl Reader {
             projection,
             meter: &mut self.meter,
             number: &mut self.number,
+            may_stop: false,
         };
         self.framing.finish(rest, &mut out);
     }
@@ -405,6 +423,7 @@ impl Reader {
         }
         self.window(
             window.get(..held + made).unwrap_or_default(),
+            true,
             projection,
             sink,
         );
@@ -424,24 +443,32 @@ impl Reader {
     ) {
         self.meter.bytes_raw += bytes.len() as u64;
         if self.carry.is_empty() {
-            self.window(bytes, projection, sink);
+            self.window(bytes, true, projection, sink);
             return;
         }
         window.clear();
         window.extend_from_slice(&self.carry);
         window.extend_from_slice(bytes);
-        self.window(window, projection, sink);
+        self.window(window, true, projection, sink);
     }
 
     /// Takes the complete records of `bytes`, which begin with the carry, and keeps the rest as the new carry.
-    fn window(&mut self, bytes: &[u8], projection: &Projection, sink: &mut impl Sink) {
+    fn window(
+        &mut self,
+        bytes: &[u8],
+        may_stop: bool,
+        projection: &Projection,
+        sink: &mut impl Sink,
+    ) {
         let mut out = Out {
             sink,
             projection,
             meter: &mut self.meter,
             number: &mut self.number,
+            may_stop,
         };
         let used = self.framing.take(bytes, &mut out);
+        self.has_backlog = out.is_full() && used < bytes.len();
         let rest = bytes.get(used..).unwrap_or_default();
         self.carry.clear();
         if rest.is_empty() && self.carry.capacity() > WINDOW_BYTES {

@@ -80,6 +80,9 @@ impl Rows {
             self.is_skipping = false;
         }
         while let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) {
+            if out.is_full() {
+                break;
+            }
             // No row ends without one, so it is not cut into values before.
             let Some(line_end) = memchr(b'\n', rest) else {
                 if rest.len() > LINE_MAX_BYTES {

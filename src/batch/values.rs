@@ -91,6 +91,10 @@ impl Values {
     pub fn take(&mut self, bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
         let (mut from, mut at) = (0, self.seen);
         while at < bytes.len() {
+            if matches!(self.state, State::Between) && out.is_full() {
+                self.seen = 0;
+                return at;
+            }
             (from, at) = self.step(bytes, from, at, out);
         }
         match self.state {

@@ -131,6 +131,9 @@ impl<'r> Pipeline<'r> {
 
     /// Ends the batch.
     pub async fn finish(&mut self) -> Result<(), String> {
+        while self.reader.drain(&self.routes.projection, &mut self.router) {
+            self.spill_while_full().await?;
+        }
         SCRATCH.with_borrow_mut(|(_, window)| {
             let projection = &self.routes.projection;
             self.reader.finish(window, projection, &mut self.router);
