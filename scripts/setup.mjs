@@ -8,12 +8,14 @@ import { Advice, alone, capture, onPath, root, say, seconds } from "./shell.mjs"
 
 const WASM_TARGET = "wasm32-unknown-unknown";
 const WORKER_BUILD = "0.8.7";
+const S3_SERVER = "0.14.1";
 const HEARTBEAT_MILLIS = 10_000;
 const bin = join(root, "node_modules", ".bin");
 
 /**
  * Installs what is missing and returns the environment that commands run in.
- * `parts` names what this command needs: "rust", "lint" (rustfmt and clippy), "npm", "wasm" (everything to build with).
+ * `parts` names what this command needs: "rust", "lint" (rustfmt and clippy), "npm", "wasm" (everything to build with),
+ * "s3" (a server that tests of storage speak to).
  */
 export async function setUp(parts) {
   // wrangler calls `npm run build` from inside `npm run dev`: the outer run has looked at everything already.
@@ -37,6 +39,9 @@ export async function setUp(parts) {
     const build = await tool(env, "worker-build", "worker-build", WORKER_BUILD, ["--locked"]);
     env.WASM_BINDGEN_BIN = bindgen;
     env.PATH = [dirname(build), env.PATH].join(delimiter);
+  }
+  if (wants.has("s3")) {
+    env.S3_SERVER = await tool(env, "s3s-fs", "s3s-fs", S3_SERVER, ["--locked", "--features", "binary"]);
   }
   env.PATH = [bin, env.PATH].join(delimiter); // Node 24, wrangler, wasm-opt and esbuild live there
   env.WASM_OPT_BIN = "wasm-opt";

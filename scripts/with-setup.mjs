@@ -37,11 +37,11 @@ const commands = {
       return await run("node", ["scripts/demo.ts", ...flags], { env });
     },
   },
-  test: { needs: [...everything, "lint"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
+  test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
   "test:worker": {
-    needs: everything,
+    needs: [...everything, "s3"],
     go: async (env, flags) => {
       await build(env);
       // Named files are run by somebody who waits: the SDK is installed only for the file that wants it.

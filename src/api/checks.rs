@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::jobs::{invalid, read_json};
-use super::{ApiError, DestinationTester, JobRules, Services};
+use super::{ApiError, CHALLENGE_FILE, DestinationTester, JobRules, Services};
 use crate::logpush::job::DEFAULT_DATASET;
 use crate::logpush::scope::Scope;
 
@@ -56,21 +56,39 @@ pub(super) fn validate_origin<S, T>(
     Ok(verdict(outcome))
 }
 
-/// Where the challenge was written. Destinations that are offered need none (HTTPS and Splunk have none at Cloudflare
-/// either); those that would need one can not be written to in this version, and the answer says so, in 200 as Logpush's.
-pub(super) fn ownership<S, T>(
+/// Writes a challenge where the destination is storage that we have a key for. Destinations that are pushed to need none
+/// (HTTPS and Splunk have none at Cloudflare either). Storage that is only open to Cloudflare itself can not be written to
+/// by us, and the answer says so, in 200 as Logpush's.
+pub(super) async fn ownership<S>(
+    scope: &Scope,
     destination: &Destination,
-    services: &Services<'_, S, impl JobRules, T>,
+    services: &Services<'_, S, impl JobRules, impl DestinationTester>,
 ) -> Result<Value, ApiError> {
     let Destination(conf) = destination;
-    let (valid, message) = match services.rules.check_destination(conf) {
-        Ok(()) => (
-            true,
-            "no ownership challenge is needed for this destination".to_owned(),
-        ),
-        Err(text) => (false, format!("no ownership challenge was written: {text}")),
+    let refused = match services.rules.check_destination(conf) {
+        Ok(()) => {
+            let message = "no ownership challenge is needed for this destination";
+            return Ok(json!({"filename": "", "message": message, "valid": true}));
+        }
+        Err(text) => text,
     };
-    Ok(json!({"filename": "", "message": message, "valid": valid}))
+    let token = services
+        .ownership
+        .map(|key| key.issue(scope, conf, services.now_unix_secs));
+    let written = match token {
+        Some(token) => services.tester.put_file(conf, CHALLENGE_FILE, &token).await,
+        None => Ok(None),
+    };
+    Ok(match written {
+        Ok(Some(filename)) => json!({"filename": filename, "message": "", "valid": true}),
+        Ok(None) => not_written(&refused),
+        Err(text) => not_written(&text),
+    })
+}
+
+fn not_written(why: &str) -> Value {
+    let message = format!("no ownership challenge was written: {why}");
+    json!({"filename": "", "message": message, "valid": false})
 }
 
 /// Whether a challenge is one of ours, for this destination of this zone or account, and still holds.

@@ -85,7 +85,7 @@ async fn answer(
         Call::DefaultFields(dataset) => {
             Ok(datasets::default_fields(&datasets::find(scope, dataset)?))
         }
-        Call::Ownership => checks::ownership(&Destination::read(body)?, services),
+        Call::Ownership => checks::ownership(scope, &Destination::read(body)?, services).await,
         Call::ValidateOwnership => checks::validate_ownership(scope, body, services),
         Call::ValidateDestination => {
             checks::validate_destination(&Destination::read(body)?, services).await

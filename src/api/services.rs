@@ -106,6 +106,19 @@ pub trait DestinationTester {
     ///
     /// What the destination answered, or why there was no answer; must not hold a credential.
     async fn test(&self, destination_conf: &str) -> Result<(), String>;
+
+    /// Puts a small file into the path of a destination that is storage, and returns the object's name; `None` when it is
+    /// no storage, or none that we have a key for. It ends by itself within a deadline.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the string, or what the storage answered; must not hold a credential.
+    async fn put_file(
+        &self,
+        destination_conf: &str,
+        file: &str,
+        content: &str,
+    ) -> Result<Option<String>, String>;
 }
 
 /// What the calls need of the outside.

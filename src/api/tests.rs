@@ -30,6 +30,8 @@ struct Memory {
     races: Cell<u32>,
     /// Destinations that got a test message.
     tested: RefCell<Vec<String>>,
+    /// What was put into storage.
+    files: RefCell<Vec<String>>,
 }
 
 impl Memory {
@@ -155,6 +157,22 @@ impl DestinationTester for Memory {
         } else {
             Ok(())
         }
+    }
+
+    async fn put_file(
+        &self,
+        destination_conf: &str,
+        file: &str,
+        content: &str,
+    ) -> Result<Option<String>, String> {
+        if !destination_conf.contains("access-key-id=") {
+            return Ok(None);
+        }
+        if destination_conf.starts_with("s3://no-") {
+            return Err("error 403: AccessDenied".into());
+        }
+        self.files.borrow_mut().push(content.to_owned());
+        Ok(Some(format!("dir/{file}")))
     }
 }
 

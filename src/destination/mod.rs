@@ -10,6 +10,7 @@ use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
 mod answer;
 mod https;
 mod splunk;
+pub mod storage;
 mod test_message;
 
 pub use answer::{Answer, MAX_REASON_BODY_BYTES};

@@ -14,6 +14,7 @@ mod resolved;
 mod schemes;
 #[cfg(test)]
 mod schemes_tests;
+mod storage;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod tests;
 pub use error::{DestinationConfError, ResolveError};
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
+pub use storage::{Storage, StorageError};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
 /// Most characters of a destination string (Cloudflare's API schema).
@@ -155,7 +157,7 @@ impl DestinationConf {
         schemes::check_date(&scheme, front)?;
         let Some((kind, plain)) = offered else {
             let scheme = other.ok_or(DestinationConfError::UnknownScheme)?;
-            schemes::check(scheme, front, query, policy)?;
+            schemes::checked(scheme, front, query, policy)?;
             return Err(DestinationConfError::NotOffered { scheme });
         };
 

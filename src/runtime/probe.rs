@@ -1,10 +1,15 @@
-//! One test message to a destination. Nothing is kept and nothing is tried again: somebody waits for the answer.
+//! One test message to a destination, or one small file. Nothing is kept and nothing is tried again: somebody waits for
+//! the answer.
 
+use super::objects::now_millis;
 use super::{config, js, push};
 use crate::api::DestinationTester;
-use crate::destination::{self, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP};
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
+use crate::destination::{
+    self, Outcome, Request, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
 use futures_util::future::{Either, select};
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 use wasm_bindgen::JsValue;
@@ -19,53 +24,102 @@ pub struct Probe<'e> {
 
 impl DestinationTester for Probe<'_> {
     async fn test(&self, destination_conf: &str) -> Result<(), String> {
-        let controller = AbortController::default();
-        let signal = controller.signal();
-        let attempt = pin!(self.send(destination_conf, &signal));
-        let deadline = Delay::from(Duration::from_millis(TEST_DEADLINE_MILLIS));
-        match select(attempt, deadline).await {
-            Either::Left((Ok(Outcome::Accepted), _)) => Ok(()),
-            Either::Left((Ok(Outcome::RetryLater { reason, .. }), _)) => Err(reason),
-            Either::Left((Err(reason), _)) => Err(reason),
-            Either::Right(_) => {
-                controller.abort();
-                let secs = TEST_DEADLINE_MILLIS / 1000;
-                Err(format!("no answer within {secs} s"))
+        let outcome = within_deadline(|signal| self.send(destination_conf, signal)).await?;
+        match outcome {
+            Outcome::Accepted => Ok(()),
+            Outcome::RetryLater { reason, .. } => Err(reason),
+        }
+    }
+
+    async fn put_file(
+        &self,
+        destination_conf: &str,
+        file: &str,
+        content: &str,
+    ) -> Result<Option<String>, String> {
+        let storage = Storage::parse(destination_conf, self.policy(), |name| {
+            config::text(self.env, name)
+        });
+        let Some(storage) = storage.map_err(|e| e.to_string())? else {
+            return Ok(None);
+        };
+        let now_unix_secs = now_millis() / 1000;
+        let object = storage::object_name(&storage, file, now_unix_secs);
+        let request = storage::put(&storage, &object, now_unix_secs)?;
+        let body = js::bytes(content.as_bytes());
+        within_deadline(async |signal: AbortSignal| {
+            let response = fetch(&request, body.into(), &signal).await;
+            // The runtime's own text may repeat the URL, which is signed.
+            let response = response.map_err(|_| "the storage can not be reached".to_owned())?;
+            if response.ok() {
+                return Ok(());
             }
+            let body = push::first_bytes(&response).await;
+            Err(storage::refusal(response.status(), &body))
+        })
+        .await?;
+        Ok(Some(object))
+    }
+}
+
+/// Runs what waits for a destination, and gives it up after the deadline.
+async fn within_deadline<T, F: Future<Output = Result<T, String>>>(
+    work: impl FnOnce(AbortSignal) -> F,
+) -> Result<T, String> {
+    let controller = AbortController::default();
+    let attempt = pin!(work(controller.signal()));
+    let deadline = Delay::from(Duration::from_millis(TEST_DEADLINE_MILLIS));
+    match select(attempt, deadline).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => {
+            controller.abort();
+            let secs = TEST_DEADLINE_MILLIS / 1000;
+            Err(format!("no answer within {secs} s"))
         }
     }
 }
 
+/// Performs a request.
+async fn fetch(
+    request: &Request,
+    body: JsValue,
+    signal: &AbortSignal,
+) -> Result<web_sys::Response, JsValue> {
+    let headers = web_sys::Headers::new()?;
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    let init = js::object(&[
+        ("method", request.method.into()),
+        ("headers", headers.into()),
+        ("body", body),
+        // A redirect would carry the credentials to a place that nobody configured.
+        ("redirect", "manual".into()),
+        ("signal", JsValue::clone(signal)),
+    ]);
+    Ok(JsFuture::from(js::fetch(&request.url, &init)?)
+        .await?
+        .into())
+}
+
 impl Probe<'_> {
-    async fn send(&self, destination_conf: &str, signal: &AbortSignal) -> Result<Outcome, String> {
-        let policy = DestinationPolicy {
+    fn policy(&self) -> DestinationPolicy {
+        DestinationPolicy {
             allow_private: config::is_on(self.env, config::ALLOW_PRIVATE_DESTINATIONS),
-        };
-        let conf = DestinationConf::parse(destination_conf, policy).map_err(|e| e.to_string())?;
+        }
+    }
+
+    async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
+        let conf =
+            DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
         let resolved = conf
             .resolve(|name| config::text(self.env, name))
             .map_err(|e| e.to_string())?;
         let id = format!("test-{}", js::unique_name());
         let request = destination::request(&resolved, &destination::Push::ndjson_gzip(&id));
-        let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
-        for (name, value) in &request.headers {
-            // The runtime's own text may repeat the value.
-            headers
-                .set(name, value)
-                .map_err(|e| resolved.redact(&js::describe(&e)))?;
-        }
-        let init = js::object(&[
-            ("method", request.method.into()),
-            ("headers", headers.into()),
-            ("body", js::bytes(&TEST_MESSAGE_GZIP).into()),
-            // A redirect would carry the credentials to a place that nobody configured.
-            ("redirect", "manual".into()),
-            ("signal", JsValue::clone(signal)),
-        ]);
-        let sent =
-            js::fetch(&request.url, &init).map_err(|e| resolved.redact(&js::describe(&e)))?;
-        let response: web_sys::Response = match JsFuture::from(sent).await {
-            Ok(response) => response.into(),
+        let body = js::bytes(&TEST_MESSAGE_GZIP).into();
+        let response = match fetch(&request, body, &signal).await {
+            Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),
         };
         let answer = destination::Answer {

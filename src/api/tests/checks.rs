@@ -216,3 +216,30 @@ fn an_ownership_challenge_is_valid_for_its_scope_and_destination() {
         assert_eq!(result(&answer), &json!({"valid": valid}), "{zone} {conf}");
     }
 }
+
+#[test]
+fn a_challenge_is_written_where_there_is_a_key_and_is_valid_afterwards() {
+    let store = Memory::default();
+    let key = "region=eu-west-1&access-key-id=A&secret-access-key=B";
+    let conf = format!("s3://logs/dir?{key}");
+    let path = "/client/v4/zones/z1/logpush/ownership";
+    let written = call(&store, "POST", path, &json!({"destination_conf": conf}));
+    assert_eq!(
+        result(&written),
+        &json!({"filename": "dir/ownership-challenge.txt", "message": "", "valid": true})
+    );
+    let token = store.files.borrow()[0].clone();
+    let back = json!({"destination_conf": conf, "ownership_challenge": token});
+    let validated = call(&store, "POST", &format!("{path}/validate"), &back);
+    assert_eq!(result(&validated), &json!({"valid": true}));
+    let refused = json!({"destination_conf": format!("s3://no-logs/dir?{key}")});
+    let refused = call(&store, "POST", path, &refused);
+    assert_eq!(
+        result(&refused),
+        &json!({
+            "filename": "",
+            "message": "no ownership challenge was written: error 403: AccessDenied",
+            "valid": false,
+        })
+    );
+}

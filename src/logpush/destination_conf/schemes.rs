@@ -19,8 +19,10 @@ const DATE: &str = "{DATE}";
 /// Schemes whose path may hold [`DATE`].
 const SCHEMES_WITH_DATE: [&str; 4] = ["r2", "s3", "gs", "azure"];
 
-const ACCESS_KEY_ID: &str = "access-key-id";
-const SECRET_ACCESS_KEY: &str = "secret-access-key";
+/// Parameter with the id of an access key.
+pub(super) const ACCESS_KEY_ID: &str = "access-key-id";
+/// Parameter with its secret.
+pub(super) const SECRET_ACCESS_KEY: &str = "secret-access-key";
 const ROLE: &str = "sts-assume-role-arn";
 
 type Result<T> = std::result::Result<T, DestinationConfError>;
@@ -42,7 +44,7 @@ const SCHEMES: [(&str, Check); 10] = [
 ];
 
 /// A destination string, cut up.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     scheme: &'static str,
     /// From behind `://` to the `?`.
     front: &'a str,
@@ -70,12 +72,12 @@ pub(super) fn check_date(scheme: &str, front: &str) -> Result<()> {
 }
 
 /// Checks the string of a scheme that is [`known`]; `front` and `query` are what stands before and behind its `?`.
-pub(super) fn check(
+pub(super) fn checked<'a>(
     scheme: &'static str,
-    front: &str,
+    front: &'a str,
     query: &str,
     policy: DestinationPolicy,
-) -> Result<()> {
+) -> Result<Parts<'a>> {
     let (parameters, headers) = parameters(DestinationKind::Https, query)?;
     let parts = Parts {
         scheme,
@@ -87,7 +89,8 @@ pub(super) fn check(
     SCHEMES
         .iter()
         .find(|(known, _)| *known == scheme)
-        .map_or(Ok(()), |(_, check)| check(&parts))
+        .map_or(Ok(()), |(_, check)| check(&parts))?;
+    Ok(parts)
 }
 
 /// New Relic is reached by `https://`; its endpoint refuses what has no key, but only once records are on their way.
@@ -341,10 +344,13 @@ impl Parts<'_> {
     }
 
     /// Whether the parameter is there and not empty.
-    fn has(&self, name: &str) -> bool {
-        self.find(name)
-            .and_then(|given| given.value.as_ref())
-            .is_some_and(|value| !value.is_empty())
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// The value of a parameter.
+    pub(super) fn value(&self, name: &str) -> Option<&[Piece]> {
+        self.find(name).and_then(|given| given.value.as_deref())
     }
 
     fn required(&self, parameter: &'static str, form: &'static str) -> Result<()> {
