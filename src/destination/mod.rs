@@ -75,23 +75,40 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What an attempt to push means.
-///
-/// Answers that say "too large" (split and push again), "refused for configuration" (park the job's payloads) and
-/// "refused for content" (dead letter) will get variants of their own; until the outbox can do these, they are retried
-/// like every other failure, so that nothing is lost.
+/// What an attempt to push came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Outcome {
     /// The destination has the payload.
     Accepted,
-    /// Push the same payload again, later.
+    /// It has not, or nobody knows.
+    Failed(Failure),
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What has to happen next.
+    pub meaning: Meaning,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The job's `error_message`, in Logpush's form; holds no secret of the destination.
+    pub reason: String,
+}
+
+/// What a failure says about trying again. The table of answers is in docs/delivery.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The same payload may be taken later.
     RetryLater {
         /// Seconds that the destination asked to wait (`Retry-After`), as it said: the caller sets the bounds.
         retry_after_secs: Option<u64>,
-        /// The job's `error_message`, in Logpush's form; holds no secret of the destination.
-        reason: String,
     },
+    /// The payload is too large; a part of it may be taken.
+    TooLarge,
+    /// No payload will be taken before somebody mends the destination or the job.
+    ConfigurationRefused,
+    /// This payload will never be taken; a part of it may be.
+    ContentRefused,
 }
 
 impl Outcome {
@@ -102,16 +119,22 @@ impl Outcome {
         answer: &Answer<'_>,
         now_unix_secs: i64,
     ) -> Self {
-        let accepted = match destination.kind {
-            DestinationKind::Https => https::is_accepted(answer),
-            DestinationKind::Splunk => splunk::is_accepted(answer),
+        let meaning = match destination.kind {
+            DestinationKind::Https => https::meaning(answer),
+            DestinationKind::Splunk => splunk::meaning(answer),
         };
-        if accepted {
-            return Self::Accepted;
-        }
-        Self::RetryLater {
-            retry_after_secs: answer.retry_after_secs(now_unix_secs),
-            reason: answer.reason(destination),
+        match meaning {
+            None => Self::Accepted,
+            Some(meaning) => Self::Failed(Failure {
+                meaning: match meaning {
+                    Meaning::RetryLater { .. } => Meaning::RetryLater {
+                        retry_after_secs: answer.retry_after_secs(now_unix_secs),
+                    },
+                    other => other,
+                },
+                status: Some(answer.status),
+                reason: answer.reason(destination),
+            }),
         }
     }
 
@@ -120,14 +143,30 @@ impl Outcome {
     #[must_use]
     pub fn from_network_error(destination: &ResolvedDestination, text: &str) -> Self {
         let text = answer::excerpt(destination, text);
-        let reason = format!(
-            "error pushing: error uploading to {}: {text}",
-            destination.kind.label()
-        );
-        Self::RetryLater {
-            retry_after_secs: None,
+        let kind = destination.kind.label();
+        Self::retry_later(format!("error pushing: error uploading to {kind}: {text}"))
+    }
+
+    /// There was no answer, or no request.
+    #[must_use]
+    pub fn retry_later(reason: String) -> Self {
+        Self::Failed(Failure {
+            meaning: Meaning::RetryLater {
+                retry_after_secs: None,
+            },
+            status: None,
             reason,
-        }
+        })
+    }
+
+    /// The job can not be pushed as it is configured; nothing was sent.
+    #[must_use]
+    pub fn misconfigured(reason: String) -> Self {
+        Self::Failed(Failure {
+            meaning: Meaning::ConfigurationRefused,
+            status: None,
+            reason,
+        })
     }
 }
 
@@ -152,12 +191,32 @@ mod tests {
             .unwrap()
     }
 
-    fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {
-        Outcome::RetryLater {
-            retry_after_secs,
+    /// A failure with an answer: the status stands in the reason.
+    fn failed(meaning: Meaning, reason: &str) -> Outcome {
+        let status = reason
+            .strip_prefix("error ")
+            .and_then(|rest| rest.split(':').next());
+        Outcome::Failed(Failure {
+            meaning,
+            status: status.and_then(|status| status.parse().ok()),
             reason: reason.into(),
+        })
+    }
+
+    fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {
+        failed(Meaning::RetryLater { retry_after_secs }, reason)
+    }
+
+    fn meaning(destination: &str, status: u16, body: &str) -> Option<Meaning> {
+        match outcome(destination, status, None, body) {
+            Outcome::Accepted => None,
+            Outcome::Failed(failure) => Some(failure.meaning),
         }
     }
+
+    const LATER: Meaning = Meaning::RetryLater {
+        retry_after_secs: None,
+    };
 
     fn outcome(destination: &str, status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
         let answer = Answer {
@@ -244,25 +303,64 @@ mod tests {
     }
 
     #[test]
-    fn https_accepts_every_2xx_and_retries_the_rest() {
-        for status in [200, 201, 202, 204, 299] {
-            assert_eq!(
-                outcome(HTTPS, status, None, "whatever"),
-                Outcome::Accepted,
-                "{status}"
-            );
+    fn each_status_of_an_https_endpoint_has_one_meaning() {
+        use Meaning::{ConfigurationRefused, ContentRefused, TooLarge};
+        let table: [(&[u16], Option<Meaning>); 6] = [
+            (&[200, 201, 202, 204, 299], None),
+            (
+                &[
+                    0, 101, 199, 408, 425, 429, 500, 502, 503, 504, 520, 599, 600,
+                ],
+                Some(LATER),
+            ),
+            (&[413], Some(TooLarge)),
+            (
+                &[
+                    300, 301, 302, 307, 308, 401, 402, 403, 404, 405, 407, 410, 415,
+                ],
+                Some(ConfigurationRefused),
+            ),
+            (
+                &[400, 406, 409, 411, 418, 422, 431, 451],
+                Some(ContentRefused),
+            ),
+            (&[], None),
+        ];
+        for (statuses, expected) in table {
+            for status in statuses {
+                assert_eq!(meaning(HTTPS, *status, ""), expected, "{status}");
+            }
         }
-        for status in [
-            0, 101, 199, 301, 302, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503,
+        let reason = "error 422: error pushing: error uploading to https: status:422";
+        assert_eq!(
+            outcome(HTTPS, 422, None, ""),
+            failed(ContentRefused, reason)
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_speaks_of_size_is_one_of_size() {
+        for body in [
+            "Request Entity Too Large",
+            r#"{"error":"payload too large"}"#,
+            "<Code>EntityTooLarge</Code>",
+            r#"{"message":"Request body exceeds the maximum size of 1048576 bytes"}"#,
+            "content length exceeded",
+            "max message size is 5 MB",
         ] {
-            let reason =
-                format!("error {status}: error pushing: error uploading to https: status:{status}");
+            assert_eq!(meaning(HTTPS, 400, body), Some(Meaning::TooLarge), "{body}");
+        }
+        for body in ["", "field 7 is no number", "size", "invalid timestamp"] {
             assert_eq!(
-                outcome(HTTPS, status, None, ""),
-                retry(None, &reason),
-                "{status}"
+                meaning(HTTPS, 400, body),
+                Some(Meaning::ContentRefused),
+                "{body}"
             );
         }
+        assert_eq!(
+            meaning(HTTPS, 403, "too large"),
+            Some(Meaning::ConfigurationRefused)
+        );
     }
 
     #[test]
@@ -276,35 +374,63 @@ mod tests {
             "[]",
             "{}",
         ] {
-            assert_eq!(
-                outcome(SPLUNK, 200, None, body),
-                Outcome::Accepted,
-                "{body}"
-            );
+            assert_eq!(meaning(SPLUNK, 200, body), None, "{body}");
         }
-        let busy = r#"{"text":"Server is busy","code":9}"#;
-        assert_eq!(
-            outcome(SPLUNK, 200, None, busy),
-            retry(
-                None,
-                &format!("error 200: error pushing: error uploading to splunk: 200 {busy}")
-            )
-        );
-        let invalid = r#"{"text":"Invalid token","code":4}"#;
-        assert_eq!(
-            outcome(SPLUNK, 403, None, invalid),
-            retry(
-                None,
-                &format!("error 403: error pushing: error uploading to splunk: 403 {invalid}")
-            )
-        );
-        for status in [201, 204, 302, 503] {
-            assert_ne!(
-                outcome(SPLUNK, status, None, ""),
-                Outcome::Accepted,
-                "{status}"
-            );
+        // Something else than a collector answered.
+        for status in [201, 204] {
+            assert_eq!(meaning(SPLUNK, status, ""), Some(LATER), "{status}");
         }
+    }
+
+    #[test]
+    fn each_code_of_the_collector_has_one_meaning() {
+        use Meaning::{ConfigurationRefused, ContentRefused, TooLarge};
+        let table: [(&[(u16, i64)], Meaning); 4] = [
+            (
+                &[
+                    (403, 1),
+                    (401, 2),
+                    (401, 3),
+                    (403, 4),
+                    (400, 7),
+                    (400, 10),
+                    (400, 11),
+                ],
+                ConfigurationRefused,
+            ),
+            (
+                &[(400, 14), (400, 16), (400, 21), (400, 22)],
+                ConfigurationRefused,
+            ),
+            (
+                &[(400, 5), (400, 6), (400, 12), (400, 13), (400, 15)],
+                ContentRefused,
+            ),
+            (
+                &[
+                    (500, 8),
+                    (503, 9),
+                    (200, 9),
+                    (503, 18),
+                    (503, 19),
+                    (503, 20),
+                    (503, 23),
+                    (429, 26),
+                ],
+                LATER,
+            ),
+        ];
+        for (codes, expected) in table {
+            for (status, code) in codes {
+                let body = format!(r#"{{"text":"whatever","code":{code}}}"#);
+                assert_eq!(meaning(SPLUNK, *status, &body), Some(expected), "{code}");
+            }
+        }
+        // Codes that we do not know, and answers without one, go by their status.
+        assert_eq!(meaning(SPLUNK, 413, r#"{"code":27}"#), Some(TooLarge));
+        assert_eq!(meaning(SPLUNK, 401, ""), Some(ConfigurationRefused));
+        assert_eq!(meaning(SPLUNK, 302, ""), Some(ConfigurationRefused));
+        assert_eq!(meaning(SPLUNK, 503, ""), Some(LATER));
     }
 
     #[test]
@@ -312,8 +438,8 @@ mod tests {
         let body = r#"{"message":"wrong Content-Type header, expecting application/json"}"#;
         assert_eq!(
             outcome(HTTPS, 415, None, body),
-            retry(
-                None,
+            failed(
+                Meaning::ConfigurationRefused,
                 &format!("error 415: error pushing: error uploading to https: 415 {body}")
             )
         );
@@ -324,8 +450,8 @@ mod tests {
                 None,
                 " you sent Bearer s3cret,\r\n\tthat is s3cret\u{0}\n"
             ),
-            retry(
-                None,
+            failed(
+                Meaning::ConfigurationRefused,
                 "error 401: error pushing: error uploading to https: 401 you sent REDACTED,   that is REDACTED"
             )
         );

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Answer, Push, Request, https};
+use super::{Answer, Meaning, Push, Request, https};
 use crate::logpush::destination_conf::ResolvedDestination;
 
 /// What the collector says in its body. Everything else in there does not matter.
@@ -19,9 +19,20 @@ pub(super) fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Req
     https::request(destination, push)
 }
 
-/// Status 200, unless the body has a code other than 0. A body without a readable code says nothing against the status:
-/// a load balancer in front may have replaced it.
-pub(super) fn is_accepted(answer: &Answer<'_>) -> bool {
-    answer.status == 200
-        && serde_json::from_slice::<Reply>(answer.body).map_or(true, |reply| reply.code == 0)
+/// The collector's code, where its body has one that we know; else the status, as of any HTTPS endpoint. A 200 without a
+/// readable code is success: a load balancer in front may have replaced the body. Another 2xx is not: no collector
+/// answers so.
+pub(super) fn meaning(answer: &Answer<'_>) -> Option<Meaning> {
+    let reply: Option<Reply> = serde_json::from_slice(answer.body).ok();
+    match reply.map(|reply| reply.code) {
+        Some(0) | None if answer.status == 200 => None,
+        // Token disabled, required, invalid; incorrect index; channel missing, invalid; acknowledgement disabled; query
+        // string authorization not enabled.
+        Some(1..=4 | 7 | 10 | 11 | 14 | 16 | 21 | 22) => Some(Meaning::ConfigurationRefused),
+        // No data, invalid format, event field missing or blank, indexed fields.
+        Some(5 | 6 | 12 | 13 | 15) => Some(Meaning::ContentRefused),
+        // Internal error, busy, unhealthy.
+        Some(8 | 9 | 18..=20) => Some(https::LATER),
+        _ => https::meaning(answer).or(Some(https::LATER)),
+    }
 }

@@ -59,7 +59,8 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
             sum
         });
     let (mut selected_records, mut owed_batches) = (0, 0);
-    let (mut delivered, mut waiting, mut discarded) = (0, 0, 0);
+    let (mut delivered, mut discarded, mut dead) = (0, 0, 0);
+    let (mut waiting, mut parked) = (0, 0);
     let mut job_values = Vec::new();
     let mut every_job_holds = true;
     for JobStats {
@@ -72,10 +73,16 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
         selected_records += chosen.records;
         owed_batches += chosen.owed_batches;
         delivered += outbox.delivered_records;
-        waiting += outbox.waiting_records;
+        // A parked queue waits for somebody, any other one for time.
+        let is_parked = outbox.parked_since_millis.is_some();
+        let held = outbox.waiting_records;
+        let (now_waiting, now_parked) = if is_parked { (0, held) } else { (held, 0) };
+        waiting += now_waiting;
+        parked += now_parked;
+        dead += outbox.dead_records;
         discarded += outbox.discarded_records;
         let accounted =
-            outbox.delivered_records + outbox.waiting_records + outbox.discarded_records;
+            outbox.delivered_records + held + outbox.discarded_records + outbox.dead_records;
         every_job_holds &= chosen.records == accounted;
         job_values.push(json!({
             "id": job.id,
@@ -92,14 +99,20 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
                 "pushes": outbox.delivered_pushes,
             },
             "waiting": {
-                "records": outbox.waiting_records,
-                "bytes": outbox.waiting_bytes,
+                "records": now_waiting,
+                "bytes": if is_parked { 0 } else { outbox.waiting_bytes },
                 "oldest_received_at": outbox.oldest_waiting_millis.map(time::rfc3339_millis),
                 "attempts": outbox.attempts,
             },
             "discarded": {"records": outbox.discarded_records, "bytes": outbox.discarded_bytes},
-            "parked": {"records": 0},
-            "dead": {"records": 0},
+            "parked": {
+                "records": now_parked,
+                "bytes": if is_parked { outbox.waiting_bytes } else { 0 },
+                "since": outbox.parked_since_millis.map(time::rfc3339_millis),
+            },
+            "dead": {"records": outbox.dead_records, "bytes": outbox.dead_bytes},
+            "failing_since": outbox.failing_since_millis.map(time::rfc3339_millis),
+            "consecutive_failures": outbox.consecutive_failures,
             "last_success": outbox.last_success_millis.map(time::rfc3339_millis),
             "last_error": outbox.last_error_millis.map(time::rfc3339_millis),
             "error_message": outbox.error_message,
@@ -125,8 +138,8 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
                 "delivered_records": delivered,
                 "waiting_records": waiting,
                 "discarded_records": discarded,
-                "parked_records": 0,
-                "dead_records": 0,
+                "parked_records": parked,
+                "dead_records": dead,
                 "owed_batches": owed_batches,
                 "holds": every_job_holds,
             },

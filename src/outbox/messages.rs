@@ -108,6 +108,16 @@ pub struct Summary {
     pub waiting_records: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
+    /// The queue is parked: what waits, waits for somebody to mend the destination or the job.
+    pub parked_since_millis: Option<u64>,
+    /// Records in dead letters, counted row by row.
+    pub dead_records: u64,
+    /// Their bytes.
+    pub dead_bytes: u64,
+    /// First failure after the last accepted push, unix milliseconds.
+    pub failing_since_millis: Option<u64>,
+    /// Failed attempts since the last accepted push.
+    pub consecutive_failures: u32,
     /// When the oldest of them was received, unix milliseconds.
     pub oldest_waiting_millis: Option<u64>,
     /// Attempts of the current push.
@@ -118,4 +128,58 @@ pub struct Summary {
     pub last_error_millis: Option<u64>,
     /// What the destination said then.
     pub error_message: Option<String>,
+}
+
+/// What a destination refused for good, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its number, unique in the job.
+    pub id: u64,
+    /// The batch that its records came in.
+    pub batch_id: String,
+    /// The id of the push that was refused.
+    pub push_id: String,
+    /// Records.
+    pub records: u64,
+    /// Their bytes as written out.
+    pub bytes: u64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What the destination said, in Logpush's form.
+    pub reason: String,
+    /// When the batch was received, unix milliseconds.
+    pub received_at_millis: u64,
+    /// When the destination refused it, unix milliseconds.
+    pub died_at_millis: u64,
+    /// The R2 object with the records; `None` when what they lay in was not there any more.
+    pub object: Option<String>,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Selection {
+    /// These; empty for all.
+    pub ids: Vec<u64>,
+    /// Not older, by when they died, unix milliseconds.
+    pub since_millis: Option<u64>,
+    /// Not younger.
+    pub until_millis: Option<u64>,
+    /// With a greater number than this one: where the last page ended.
+    pub after: u64,
+    /// At most so many, lowest number first.
+    pub limit: Option<u64>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// How many dead letters were chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selected {
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Their records.
+    pub records: u64,
+    /// Chosen, but their records are not there any more: they can not be sent again.
+    pub unavailable: u64,
 }

@@ -1,20 +1,27 @@
 //! Delivery to one job's destination as a state machine without I/O: [`step`] says what to do next, the Durable Object
 //! does it and comes back with what happened.
 //!
-//! Invariants:
-//! - an entry leaves the table only when a push that held it was accepted, or its job was deleted (counted as discarded);
+//! Invariants, checked by the model test beside this file:
+//! - an entry leaves the table only when a push that held it was accepted, when it became a dead letter, or when its job
+//!   was deleted (counted as discarded): selected = delivered + waiting + dead + discarded at every moment;
 //! - a push is written down before it is sent, and is never changed afterwards, so every attempt carries the same id and
-//!   the same records;
+//!   the same records. A push that is refused for what it holds is dissolved, and its entries make smaller ones;
 //! - one push at a time, entries in the order in which they came;
-//! - a push never mixes records that were written out for different options.
+//! - a push never mixes records that were written out for different options;
+//! - an accepted push is not sent again, unless the answer was lost.
 
+pub mod cut;
 mod messages;
 mod shape;
 
-pub use messages::{Append, AppendAnswer, EntrySource, Health, Holding, Summary, instance_name};
+pub use messages::{
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Selected, Selection, Summary,
+    instance_name,
+};
 pub use shape::{EntryFacts, PushLimits, gather};
 
-use crate::destination::Outcome;
+use crate::destination::{Failure, Meaning, Outcome};
+use serde::{Deserialize, Serialize};
 
 /// First wait after a failed push.
 const BACKOFF_FIRST_MILLIS: u64 = 1_000;
@@ -22,11 +29,25 @@ const BACKOFF_FIRST_MILLIS: u64 = 1_000;
 /// Longest wait between two attempts: a destination that is back is found within this time.
 const BACKOFF_MAX_MILLIS: u64 = 5 * 60_000;
 
+/// First wait before a parked queue is probed. Longer than a back-off: somebody has to mend something first.
+const PROBE_FIRST_MILLIS: u64 = 30_000;
+
+/// Longest wait between two probes: what was mended outside, where nobody wakes the queue, is found within this time.
+const PROBE_MAX_MILLIS: u64 = 15 * 60_000;
+
 /// Longest `Retry-After` that is honoured, so that a wrong header can not stop a job for good.
 const RETRY_AFTER_MAX_MILLIS: u64 = 3_600_000;
 
 /// How often a held queue looks at its job again, in case the wake-up on enabling it got lost.
 const HELD_RECHECK_MILLIS: u64 = 10 * 60_000;
+
+/// How long a job may be without a successful push before it is disabled, as Logpush does.
+pub const DISABLE_AFTER_MILLIS: u64 = 24 * 3_600_000;
+
+/// Dead letters in a row, without a push accepted between, after which the queue is parked: a destination that refuses
+/// every record has something against the job and not against the records. Bounds what a wrong setting can turn into
+/// dead letters.
+const DEAD_IN_A_ROW_MAX: u32 = 20;
 
 /// What the registry says of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +67,25 @@ pub struct CurrentPush {
     pub attempts: u32,
     /// Not before this time, unix milliseconds.
     pub next_attempt_millis: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Their raw bytes.
+    pub bytes: u64,
+    /// Smaller pushes can be made of its records.
+    pub is_divisible: bool,
+}
+
+/// The oldest entry that belongs to no push.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Records.
+    pub records: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// It is a whole archived object.
+    pub is_archive: bool,
+    /// It has more than one record, and where they end can be told.
+    pub is_divisible: bool,
 }
 
 /// What waits behind the current push.
@@ -57,6 +97,72 @@ pub struct Waiting {
     pub bytes: u64,
     /// When the oldest entry came, unix milliseconds.
     pub oldest_millis: u64,
+    /// The oldest entry.
+    pub head: Head,
+}
+
+/// A queue that is parked: it holds everything and only probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Since when, unix milliseconds.
+    pub since_millis: u64,
+    /// Refusals since then.
+    pub probes: u32,
+    /// The destination refused one record after the other, rather than the job.
+    pub for_content: bool,
+}
+
+/// What the last answers say about the next push. Persisted as JSON: members are only added, each with a default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trouble {
+    /// Raw bytes that a push may have, because larger ones were too large for the destination.
+    pub size_limit_bytes: Option<u64>,
+    /// Records that a push may have while those that the destination refuses are being looked for.
+    pub isolation_records: Option<u64>,
+    /// Dead letters since the last accepted push.
+    pub dead_in_a_row: u32,
+    /// The queue is parked.
+    pub parked: Option<Parked>,
+    /// First failure after the last accepted push, unix milliseconds.
+    pub failing_since_millis: Option<u64>,
+    /// Failed attempts since the last accepted push.
+    pub consecutive_failures: u32,
+}
+
+impl Trouble {
+    /// Somebody changed the job: what the destination said about the old one counts no more.
+    #[must_use]
+    pub fn after_a_change(self) -> Self {
+        Self {
+            failing_since_millis: self.failing_since_millis,
+            consecutive_failures: self.consecutive_failures,
+            ..Self::default()
+        }
+    }
+
+    /// What failed is out of the way.
+    fn settled(self) -> Self {
+        Self {
+            parked: None,
+            failing_since_millis: None,
+            consecutive_failures: 0,
+            ..self
+        }
+    }
+
+    /// The job's limits, and those that the destination taught.
+    fn narrow(&self, limits: PushLimits) -> PushLimits {
+        PushLimits {
+            max_bytes: limits
+                .max_bytes
+                .min(self.size_limit_bytes.unwrap_or(u64::MAX)),
+            max_records: limits
+                .max_records
+                .min(self.isolation_records.unwrap_or(u64::MAX)),
+            ..limits
+        }
+    }
 }
 
 /// The queue as the table holds it.
@@ -70,6 +176,8 @@ pub struct Queue {
     pub waiting: Waiting,
     /// What one push may hold, and how long to gather.
     pub limits: PushLimits,
+    /// What the last answers taught.
+    pub trouble: Trouble,
 }
 
 /// What happened.
@@ -86,23 +194,35 @@ pub enum Event {
     },
 }
 
+/// What to do now, and what to remember. Both are written in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub effect: Effect,
+    /// What to remember.
+    pub trouble: Trouble,
+}
+
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Write down a push of the oldest entries, by [`gather`].
-    FormPush,
+    /// Write down a push of the oldest entries, by [`gather`] under these limits.
+    FormPush(PushLimits),
+    /// Cut the oldest entry in two, so that the first one keeps these limits, and if it has but one record.
+    CutHead(PushLimits),
     /// Send the current push.
     SendPush,
     /// The current push was accepted: count it, delete it and its entries.
     Delivered,
-    /// Keep the current push and try again at this time.
-    RetryAt {
-        /// Unix milliseconds.
-        at_millis: u64,
-        /// What the destination said; shown as the job's `error_message`.
-        reason: String,
-    },
-    /// Delete all entries and count them as discarded.
+    /// Keep the current push and try again at this time, unix milliseconds.
+    RetryAt(u64),
+    /// Delete the current push; its entries wait again, in their old places.
+    Dissolve,
+    /// Make a dead letter of the current push.
+    DeadLetter,
+    /// Disable the job: nothing was accepted for [`DISABLE_AFTER_MILLIS`].
+    DisableJob,
+    /// Delete all entries and dead letters and count them as discarded.
     Discard,
     /// Nothing to do before this time (unix milliseconds).
     SleepUntil(u64),
@@ -112,57 +232,155 @@ pub enum Effect {
 
 /// The one decision: what to do with `queue` after `event`, at `now_millis`.
 #[must_use]
-pub fn step(queue: &Queue, event: Event, now_millis: u64) -> Effect {
+pub fn step(queue: &Queue, event: Event, now_millis: u64) -> Step {
     match event {
         Event::Wake => wake(queue, now_millis),
-        Event::Answered { outcome, jitter } => match outcome {
-            Outcome::Accepted => Effect::Delivered,
-            Outcome::RetryLater {
-                retry_after_secs,
-                reason,
-            } => {
-                let attempts = queue.push.as_ref().map_or(1, |push| push.attempts);
-                let asked = retry_after_secs
-                    .unwrap_or(0)
-                    .saturating_mul(1000)
-                    .min(RETRY_AFTER_MAX_MILLIS);
-                let wait = backoff_millis(attempts, jitter).max(asked);
-                Effect::RetryAt {
-                    at_millis: now_millis.saturating_add(wait),
-                    reason,
-                }
-            }
-        },
+        Event::Answered { outcome, jitter } => answered(queue, outcome, jitter, now_millis),
     }
 }
 
-fn wake(queue: &Queue, now_millis: u64) -> Effect {
+fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> Step {
+    let trouble = queue.trouble;
+    let Some(push) = &queue.push else {
+        let effect = Effect::SleepUntil(now_millis);
+        return Step { effect, trouble };
+    };
+    let Failure { meaning, .. } = match outcome {
+        Outcome::Accepted => {
+            let wider = trouble
+                .isolation_records
+                .map(|records| records.saturating_mul(2));
+            let trouble = Trouble {
+                size_limit_bytes: trouble.size_limit_bytes,
+                isolation_records: wider.filter(|records| *records < queue.limits.max_records),
+                ..Trouble::default()
+            };
+            let effect = Effect::Delivered;
+            return Step { effect, trouble };
+        }
+        Outcome::Failed(failure) => failure,
+    };
+    let mut trouble = Trouble {
+        failing_since_millis: trouble.failing_since_millis.or(Some(now_millis)),
+        consecutive_failures: trouble.consecutive_failures.saturating_add(1),
+        ..trouble
+    };
+    let effect = match meaning {
+        Meaning::RetryLater { retry_after_secs } => {
+            let asked = retry_after_secs
+                .unwrap_or(0)
+                .saturating_mul(1000)
+                .min(RETRY_AFTER_MAX_MILLIS);
+            let wait = match &trouble.parked {
+                // The destination has another trouble now, but nobody knows whether the first one is gone.
+                Some(parked) => probe_millis(parked.probes, jitter),
+                None => backoff_millis(push.attempts, jitter),
+            };
+            Effect::RetryAt(now_millis.saturating_add(wait.max(asked)))
+        }
+        Meaning::ConfigurationRefused => park(&mut trouble, false, jitter, now_millis),
+        Meaning::TooLarge if push.is_divisible => {
+            let half = (push.bytes / 2).max(1);
+            let known = trouble.size_limit_bytes.unwrap_or(u64::MAX);
+            trouble.size_limit_bytes = Some(half.min(known));
+            trouble.parked = None;
+            Effect::Dissolve
+        }
+        Meaning::TooLarge => {
+            trouble = trouble.settled();
+            Effect::DeadLetter
+        }
+        Meaning::ContentRefused if push.is_divisible => {
+            trouble.isolation_records = Some((push.records / 2).max(1));
+            trouble.parked = None;
+            Effect::Dissolve
+        }
+        Meaning::ContentRefused if trouble.dead_in_a_row >= DEAD_IN_A_ROW_MAX => {
+            park(&mut trouble, true, jitter, now_millis)
+        }
+        Meaning::ContentRefused => {
+            trouble = trouble.settled();
+            trouble.dead_in_a_row = trouble.dead_in_a_row.saturating_add(1);
+            Effect::DeadLetter
+        }
+    };
+    Step { effect, trouble }
+}
+
+fn park(trouble: &mut Trouble, for_content: bool, jitter: f64, now_millis: u64) -> Effect {
+    let before = trouble.parked;
+    let probes = before.map_or(0, |parked| parked.probes.saturating_add(1));
+    trouble.parked = Some(Parked {
+        since_millis: before.map_or(now_millis, |parked| parked.since_millis),
+        probes,
+        for_content,
+    });
+    Effect::RetryAt(now_millis.saturating_add(probe_millis(probes, jitter)))
+}
+
+fn wake(queue: &Queue, now_millis: u64) -> Step {
+    let mut trouble = queue.trouble;
     let is_empty = queue.push.is_none() && queue.waiting.records == 0;
-    match queue.job {
-        _ if is_empty => Effect::Sleep,
+    let effect = match queue.job {
         JobState::Deleted => Effect::Discard,
-        JobState::Disabled => Effect::SleepUntil(now_millis.saturating_add(HELD_RECHECK_MILLIS)),
-        JobState::Enabled => match &queue.push {
-            Some(push) if push.next_attempt_millis > now_millis => {
-                Effect::SleepUntil(push.next_attempt_millis)
+        JobState::Disabled => {
+            // Whoever enables it again gives it another day.
+            trouble.failing_since_millis = None;
+            trouble.consecutive_failures = 0;
+            if is_empty {
+                Effect::Sleep
+            } else {
+                Effect::SleepUntil(now_millis.saturating_add(HELD_RECHECK_MILLIS))
             }
-            Some(_) => Effect::SendPush,
-            None => {
-                let Waiting {
-                    records,
-                    bytes,
-                    oldest_millis,
-                } = queue.waiting;
-                let due = oldest_millis.saturating_add(queue.limits.interval_millis);
-                let enough = records >= queue.limits.max_records || bytes >= queue.limits.max_bytes;
-                if enough || due <= now_millis {
-                    Effect::FormPush
-                } else {
-                    Effect::SleepUntil(due)
+        }
+        JobState::Enabled if is_empty => Effect::Sleep,
+        JobState::Enabled => {
+            let has_failed_for_long = trouble
+                .failing_since_millis
+                .is_some_and(|since| since.saturating_add(DISABLE_AFTER_MILLIS) <= now_millis);
+            match &queue.push {
+                _ if has_failed_for_long => Effect::DisableJob,
+                Some(push) if push.next_attempt_millis > now_millis => {
+                    Effect::SleepUntil(push.next_attempt_millis)
                 }
+                Some(_) => Effect::SendPush,
+                None => form(queue, now_millis),
             }
-        },
+        }
+    };
+    Step { effect, trouble }
+}
+
+fn form(queue: &Queue, now_millis: u64) -> Effect {
+    let Waiting {
+        records,
+        bytes,
+        oldest_millis,
+        head,
+    } = queue.waiting;
+    let limits = queue.trouble.narrow(queue.limits);
+    let is_narrowed =
+        queue.trouble.size_limit_bytes.is_some() || queue.trouble.isolation_records.is_some();
+    let due = oldest_millis.saturating_add(limits.interval_millis);
+    let enough = records >= limits.max_records || bytes >= limits.max_bytes;
+    // What was pushed before and refused was gathered then.
+    if !enough && due > now_millis && queue.trouble.failing_since_millis.is_none() {
+        return Effect::SleepUntil(due);
     }
+    let is_large = head.records > limits.max_records || head.bytes > limits.max_bytes;
+    // An archived object is passed on whole whatever the limits say, until the destination objects.
+    if is_large && head.is_divisible && (is_narrowed || !head.is_archive) {
+        return Effect::CutHead(limits);
+    }
+    Effect::FormPush(limits)
+}
+
+fn probe_millis(probes: u32, jitter: f64) -> u64 {
+    let ceiling = PROBE_FIRST_MILLIS
+        .saturating_mul(1 << probes.min(16))
+        .min(PROBE_MAX_MILLIS);
+    // Half of it is fixed: queues of one destination spread, and none probes at once.
+    ceiling / 2 + (ceiling as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64
 }
 
 /// Exponential with full jitter, but never below half a second: `attempts` counts the failed ones, `jitter` is in 0..1.
@@ -176,5 +394,7 @@ pub fn backoff_millis(attempts: u32, jitter: f64) -> u64 {
     drawn.max(BACKOFF_FIRST_MILLIS / 2)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -51,8 +51,8 @@ pub struct EntryFacts<'a> {
     pub records: u64,
     /// Raw bytes.
     pub bytes: u64,
-    /// An archived object is pushed as it is, so it can not share a push.
-    pub is_archive: bool,
+    /// It can not share a push: an archived object, which is pushed as it is, or records that can not be told apart.
+    pub is_alone: bool,
     /// The [`Assembly`] that it was written for, as stored. Entries of a job that was changed may differ, and can not
     /// share a push.
     pub assembly: Option<&'a str>,
@@ -68,11 +68,11 @@ pub fn gather<'a>(entries: impl IntoIterator<Item = EntryFacts<'a>>, limits: &Pu
         records = records.saturating_add(entry.records);
         bytes = bytes.saturating_add(entry.bytes);
         let fits = records <= limits.max_records && bytes <= limits.max_bytes;
-        if taken > 0 && (entry.is_archive || is_other || !fits) {
+        if taken > 0 && (entry.is_alone || is_other || !fits) {
             break;
         }
         taken += 1;
-        if entry.is_archive {
+        if entry.is_alone {
             break;
         }
     }

@@ -8,18 +8,51 @@ fn queue() -> Queue {
             records: 10,
             bytes: 1_000,
             oldest_millis: 50_000,
+            head: Head {
+                records: 10,
+                bytes: 1_000,
+                is_archive: false,
+                is_divisible: true,
+            },
         },
         limits: PushLimits::new(None, None, None),
+        trouble: Trouble::default(),
     }
 }
 
+fn push(attempts: u32, records: u64) -> CurrentPush {
+    CurrentPush {
+        attempts,
+        next_attempt_millis: 0,
+        records,
+        bytes: records * 100,
+        is_divisible: records > 1,
+    }
+}
+
+fn answer(queue: &Queue, meaning: Meaning, now: u64) -> Step {
+    let outcome = Outcome::Failed(Failure {
+        meaning,
+        status: Some(400),
+        reason: "no".into(),
+    });
+    step(
+        queue,
+        Event::Answered {
+            outcome,
+            jitter: 1.0,
+        },
+        now,
+    )
+}
+
 fn wake(queue: &Queue, now: u64) -> Effect {
-    step(queue, Event::Wake, now)
+    step(queue, Event::Wake, now).effect
 }
 
 #[test]
 fn without_limits_what_waits_is_pushed_at_once() {
-    assert_eq!(wake(&queue(), 50_000), Effect::FormPush);
+    assert_eq!(wake(&queue(), 50_000), Effect::FormPush(queue().limits));
 }
 
 #[test]
@@ -27,23 +60,24 @@ fn with_an_interval_entries_are_gathered_until_it_ends_or_a_limit_is_reached() {
     let mut queue = queue();
     queue.limits = PushLimits::new(Some(5_000_000), Some(1_000), Some(30));
     assert_eq!(wake(&queue, 60_000), Effect::SleepUntil(80_000));
-    assert_eq!(wake(&queue, 80_000), Effect::FormPush);
+    assert_eq!(wake(&queue, 80_000), Effect::FormPush(queue.limits));
     queue.waiting.records = 1_000;
-    assert_eq!(wake(&queue, 60_000), Effect::FormPush);
+    assert_eq!(wake(&queue, 60_000), Effect::FormPush(queue.limits));
     queue.waiting = Waiting {
         records: 1,
         bytes: 5_000_000,
         oldest_millis: 50_000,
+        head: Head::default(),
     };
-    assert_eq!(wake(&queue, 60_000), Effect::FormPush);
+    assert_eq!(wake(&queue, 60_000), Effect::FormPush(queue.limits));
 }
 
 #[test]
 fn a_push_that_failed_waits_for_its_time_and_nothing_overtakes_it() {
     let mut queue = queue();
     queue.push = Some(CurrentPush {
-        attempts: 1,
         next_attempt_millis: 90_000,
+        ..push(1, 10)
     });
     assert_eq!(wake(&queue, 60_000), Effect::SleepUntil(90_000));
     assert_eq!(wake(&queue, 90_000), Effect::SendPush);
@@ -57,37 +91,216 @@ fn a_disabled_job_keeps_and_a_deleted_one_discards() {
     queue.job = JobState::Deleted;
     assert_eq!(wake(&queue, 60_000), Effect::Discard);
     queue.waiting = Waiting::default();
+    queue.job = JobState::Disabled;
     assert_eq!(wake(&queue, 60_000), Effect::Sleep);
 }
 
 #[test]
 fn an_accepted_push_is_delivered_and_a_failed_one_waits_longer_each_time() {
     let mut queue = queue();
-    queue.push = Some(CurrentPush {
-        attempts: 3,
-        next_attempt_millis: 0,
-    });
-    let answered = |outcome| Event::Answered {
-        outcome,
+    queue.push = Some(push(3, 10));
+    let accepted = Event::Answered {
+        outcome: Outcome::Accepted,
         jitter: 1.0,
     };
+    assert_eq!(step(&queue, accepted, 1_000).effect, Effect::Delivered);
+    let at =
+        |retry_after_secs| match answer(&queue, Meaning::RetryLater { retry_after_secs }, 1_000)
+            .effect
+        {
+            Effect::RetryAt(at_millis) => at_millis,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(at(None), 5_000);
+    assert_eq!(at(Some(60)), 61_000);
+    assert_eq!(at(Some(u64::MAX)), 3_601_000);
+}
+
+#[test]
+fn a_queue_remembers_since_when_and_how_often_it_failed_until_a_push_is_accepted() {
+    let mut queue = queue();
+    queue.push = Some(push(1, 10));
+    let later = Meaning::RetryLater {
+        retry_after_secs: None,
+    };
+    queue.trouble = answer(&queue, later, 1_000).trouble;
+    queue.trouble = answer(&queue, later, 2_000).trouble;
+    assert_eq!(queue.trouble.failing_since_millis, Some(1_000));
+    assert_eq!(queue.trouble.consecutive_failures, 2);
+    let accepted = Event::Answered {
+        outcome: Outcome::Accepted,
+        jitter: 0.0,
+    };
+    assert_eq!(step(&queue, accepted, 3_000).trouble, Trouble::default());
+}
+
+#[test]
+fn a_refused_configuration_parks_the_queue_and_probes_come_less_and_less_often() {
+    let mut queue = queue();
+    queue.push = Some(push(1, 10));
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let Step { effect, trouble } = answer(&queue, Meaning::ConfigurationRefused, 1_000);
+        queue.trouble = trouble;
+        waits.push(match effect {
+            Effect::RetryAt(at) => at - 1_000,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            trouble.parked.map(|parked| parked.since_millis),
+            Some(1_000)
+        );
+    }
+    assert_eq!(waits[..3], [30_000, 60_000, 120_000]);
+    assert_eq!(waits[7], 15 * 60_000);
+    // A probe that meets another trouble proves nothing.
+    let later = Meaning::RetryLater {
+        retry_after_secs: None,
+    };
+    let parked = answer(&queue, later, 2_000);
+    assert!(parked.trouble.parked.is_some());
+    assert_eq!(parked.effect, Effect::RetryAt(2_000 + 15 * 60_000));
+    // A change of the job, and a refusal of the records, end it.
+    assert_eq!(queue.trouble.after_a_change().parked, None);
     assert_eq!(
-        step(&queue, answered(Outcome::Accepted), 1_000),
-        Effect::Delivered
+        answer(&queue, Meaning::ContentRefused, 2_000)
+            .trouble
+            .parked,
+        None
     );
-    let failed = |retry_after_secs| {
-        answered(Outcome::RetryLater {
-            retry_after_secs,
-            reason: "503".into(),
-        })
+}
+
+#[test]
+fn what_is_too_large_is_halved_and_the_size_that_works_is_remembered() {
+    let mut queue = queue();
+    queue.push = Some(push(1, 10));
+    let Step { effect, trouble } = answer(&queue, Meaning::TooLarge, 60_000);
+    assert_eq!(effect, Effect::Dissolve);
+    assert_eq!(trouble.size_limit_bytes, Some(500));
+    (queue.push, queue.trouble) = (None, trouble);
+    let narrow = PushLimits {
+        max_bytes: 500,
+        ..queue.limits
     };
-    let at = |effect| match effect {
-        Effect::RetryAt { at_millis, .. } => at_millis,
-        other => panic!("{other:?}"),
+    assert_eq!(wake(&queue, 60_000), Effect::CutHead(narrow));
+    queue.waiting.head.is_divisible = false;
+    assert_eq!(wake(&queue, 60_000), Effect::FormPush(narrow));
+    queue.push = Some(push(1, 5));
+    let accepted = Event::Answered {
+        outcome: Outcome::Accepted,
+        jitter: 0.0,
     };
-    assert_eq!(at(step(&queue, failed(None), 1_000)), 5_000);
-    assert_eq!(at(step(&queue, failed(Some(60)), 1_000)), 61_000);
-    assert_eq!(at(step(&queue, failed(Some(u64::MAX)), 1_000)), 3_601_000);
+    let after = step(&queue, accepted, 3_000).trouble;
+    assert_eq!(after.size_limit_bytes, Some(500));
+    // One record that is too large alone.
+    queue.push = Some(push(1, 1));
+    assert_eq!(
+        answer(&queue, Meaning::TooLarge, 60_000).effect,
+        Effect::DeadLetter
+    );
+}
+
+#[test]
+fn an_archived_object_is_cut_only_when_the_destination_objects() {
+    let mut queue = queue();
+    queue.waiting.head = Head {
+        records: 1_000_000,
+        bytes: 100_000_000,
+        is_archive: true,
+        is_divisible: true,
+    };
+    assert!(matches!(wake(&queue, 60_000), Effect::FormPush(_)));
+    queue.trouble.isolation_records = Some(500_000);
+    assert!(matches!(wake(&queue, 60_000), Effect::CutHead(_)));
+}
+
+#[test]
+fn a_refused_content_is_halved_until_the_culprit_stands_alone_and_pushes_grow_again() {
+    let mut queue = queue();
+    queue.push = Some(push(1, 10));
+    let Step { effect, trouble } = answer(&queue, Meaning::ContentRefused, 60_000);
+    assert_eq!(
+        (effect, trouble.isolation_records),
+        (Effect::Dissolve, Some(5))
+    );
+    queue.trouble = trouble;
+    queue.push = Some(push(1, 1));
+    let Step { effect, trouble } = answer(&queue, Meaning::ContentRefused, 60_000);
+    assert_eq!((effect, trouble.dead_in_a_row), (Effect::DeadLetter, 1));
+    assert_eq!(trouble.failing_since_millis, None, "it is out of the way");
+    queue.trouble = trouble;
+    let accepted = || Event::Answered {
+        outcome: Outcome::Accepted,
+        jitter: 0.0,
+    };
+    let after = step(&queue, accepted(), 3_000).trouble;
+    assert_eq!(
+        (after.isolation_records, after.dead_in_a_row),
+        (Some(10), 0)
+    );
+    queue.trouble.isolation_records = Some(queue.limits.max_records / 2);
+    assert_eq!(
+        step(&queue, accepted(), 3_000).trouble.isolation_records,
+        None
+    );
+}
+
+#[test]
+fn a_destination_that_refuses_one_record_after_the_other_parks_the_queue() {
+    let mut queue = queue();
+    queue.push = Some(push(1, 1));
+    for _ in 0..DEAD_IN_A_ROW_MAX {
+        let Step { effect, trouble } = answer(&queue, Meaning::ContentRefused, 1_000);
+        assert_eq!(effect, Effect::DeadLetter);
+        queue.trouble = trouble;
+    }
+    let Step { effect, trouble } = answer(&queue, Meaning::ContentRefused, 1_000);
+    assert!(matches!(effect, Effect::RetryAt(_)), "{effect:?}");
+    assert!(trouble.parked.is_some_and(|parked| parked.for_content));
+    queue.trouble = trouble.after_a_change();
+    assert_eq!(
+        answer(&queue, Meaning::ContentRefused, 1_000).effect,
+        Effect::DeadLetter
+    );
+}
+
+#[test]
+fn a_job_without_a_successful_push_for_a_day_is_disabled_and_gets_another_day_when_enabled() {
+    let mut queue = queue();
+    queue.push = Some(push(500, 10));
+    queue.trouble.failing_since_millis = Some(1_000);
+    assert_eq!(wake(&queue, DISABLE_AFTER_MILLIS), Effect::SendPush);
+    assert_eq!(
+        wake(&queue, 1_000 + DISABLE_AFTER_MILLIS),
+        Effect::DisableJob
+    );
+    queue.job = JobState::Disabled;
+    let held = step(&queue, Event::Wake, 2 * DISABLE_AFTER_MILLIS);
+    assert_eq!(held.trouble.failing_since_millis, None);
+    (queue.job, queue.trouble) = (JobState::Enabled, held.trouble);
+    assert_eq!(wake(&queue, 2 * DISABLE_AFTER_MILLIS), Effect::SendPush);
+}
+
+#[test]
+fn what_the_queue_remembers_is_stored_under_these_names() {
+    let trouble = Trouble {
+        size_limit_bytes: Some(1),
+        isolation_records: Some(2),
+        dead_in_a_row: 3,
+        parked: Some(Parked {
+            since_millis: 4,
+            probes: 5,
+            for_content: true,
+        }),
+        failing_since_millis: Some(6),
+        consecutive_failures: 7,
+    };
+    let stored = r#"{"size_limit_bytes":1,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7}"#;
+    assert_eq!(serde_json::to_string(&trouble).unwrap(), stored);
+    assert_eq!(
+        serde_json::from_str::<Trouble>("{}").unwrap(),
+        Trouble::default()
+    );
 }
 
 #[test]
@@ -110,13 +323,13 @@ fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
     let entry = |records, bytes| EntryFacts {
         records,
         bytes,
-        is_archive: false,
+        is_alone: false,
         assembly: None,
     };
     let archive = EntryFacts {
         records: 1_000,
         bytes: 9_999,
-        is_archive: true,
+        is_alone: true,
         assembly: None,
     };
     assert_eq!(
@@ -135,7 +348,7 @@ fn records_written_for_other_options_do_not_share_a_push() {
     let entry = |assembly| EntryFacts {
         records: 1,
         bytes: 1,
-        is_archive: false,
+        is_alone: false,
         assembly,
     };
     let (plain, array) = (entry(None), entry(Some("[")));

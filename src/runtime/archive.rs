@@ -361,9 +361,31 @@ fn put_options(facts: &ObjectFacts) -> JsValue {
 
 /// Puts bytes under a key that belongs to the caller alone.
 pub async fn put_bytes(bucket: &Bucket, key: &str, body: &Uint8Array) -> Result<(), String> {
+    put_described(bucket, key, body, "application/x-ndjson", &[]).await
+}
+
+/// The same, with custom metadata: 2 KB at most (R2 limits page); what is not ASCII becomes `?`.
+pub async fn put_described(
+    bucket: &Bucket,
+    key: &str,
+    body: &Uint8Array,
+    content_type: &str,
+    metadata: &[(&str, &str)],
+) -> Result<(), String> {
     let bucket: &R2Bucket = bucket.as_ref().unchecked_ref();
-    let http = js::object(&[("contentType", "application/x-ndjson".into())]);
-    let put = bucket.put(key, body, &js::object(&[("httpMetadata", http)]));
+    let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "?");
+    let metadata: Vec<(&str, JsValue)> = metadata
+        .iter()
+        .map(|(name, value)| (*name, JsValue::from(ascii(value))))
+        .collect();
+    let options = js::object(&[
+        (
+            "httpMetadata",
+            js::object(&[("contentType", content_type.into())]),
+        ),
+        ("customMetadata", js::object(&metadata)),
+    ]);
+    let put = bucket.put(key, body, &options);
     let failed = |e| format!("R2 put of {key} failed: {}", js::describe(&e));
     JsFuture::from(put.map_err(failed)?).await.map_err(failed)?;
     Ok(())

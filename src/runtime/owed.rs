@@ -7,10 +7,13 @@ use super::js::BlockReader;
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use super::pipeline::Pipeline;
+use super::push::SourceError;
 use crate::batch::incoming::Incoming;
 use crate::ledger::minute_of;
-use crate::outbox::{Append, AppendAnswer, Holding, instance_name};
-use crate::route::Keep;
+use crate::logpush::job::Job;
+use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
+use crate::route::{Assembly, Keep, Routes, Segment};
+use js_sys::Uint8Array;
 use worker::Env;
 
 /// A selection that is owed.
@@ -47,9 +50,91 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     if !routes.unreadable.is_empty() {
         return Err("its filter or its output options can not be read: set them anew".to_owned());
     }
+    let copied = copy(env, &job, &debt.object, &routes)
+        .await
+        .map_err(|e| match e {
+            SourceError::Gone { reason, .. } | SourceError::Failed(reason) => reason,
+        })?;
+    let Copied { records, .. } = copied;
+    if records == 0 {
+        return held_before(env, debt).await;
+    }
+    let append = Append {
+        job_id: job.id,
+        batch_id: debt.batch_id.clone(),
+        received_at_millis: debt.received_at_millis,
+        last_event_millis: copied.last_event_millis,
+        segments: copied.segments,
+        assembly: copied.assembly,
+    };
+    let name = instance_name(job.id);
+    // After an error nobody knows whether the rows are there, so what they may refer to stays.
+    let answer: AppendAnswer =
+        call_with_bytes(env, Class::Outbox, &name, "append", &append, &copied.inline)
+            .await
+            .map_err(text)?;
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
-    let object = bucket.get(&debt.object).execute().await.map_err(text)?;
-    let metadata = object.as_ref().map(worker::Object::custom_metadata);
+    match answer {
+        AppendAnswer::Stored(holding) => Ok(holding),
+        AppendAnswer::Duplicate(holding) => {
+            super::archive::delete_all(&bucket, &copied.spooled).await;
+            Ok(holding)
+        }
+        AppendAnswer::Full => {
+            super::archive::delete_all(&bucket, &copied.spooled).await;
+            Err("the outbox is full".to_owned())
+        }
+    }
+}
+
+/// What a job selects of an archived object.
+pub struct Copied {
+    /// Records.
+    pub records: u64,
+    /// Where they lie.
+    pub segments: Vec<(Segment, EntrySource)>,
+    /// The bytes of those that lie nowhere yet.
+    pub inline: Uint8Array,
+    /// What is around and between them in a push.
+    pub assembly: Option<Assembly>,
+    /// Latest event time, unix milliseconds.
+    pub last_event_millis: Option<u64>,
+    spooled: Vec<String>,
+}
+
+impl Copied {
+    /// Nobody wants it: deletes what was spooled.
+    ///
+    /// # Errors
+    /// When there is no bucket.
+    pub async fn clean_up(self, env: &Env) -> worker::Result<()> {
+        let bucket = env.bucket(config::ARCHIVE)?;
+        super::archive::delete_all(&bucket, &self.spooled).await;
+        Ok(())
+    }
+}
+
+/// Every record of an archived object, as it is, whatever the job selects by now.
+///
+/// # Errors
+/// Says what failed; nothing is left behind.
+pub async fn copy_all(env: &Env, job: &Job, object: &str) -> Result<Copied, SourceError> {
+    let everything = Job {
+        filter: None,
+        output_options: None,
+        logpull_options: None,
+        ..job.clone()
+    };
+    let one = std::slice::from_ref(&everything);
+    let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy);
+    copy(env, &everything, object, &routes).await
+}
+
+async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Copied, SourceError> {
+    let text = |e: worker::Error| e.to_string();
+    let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
+    let found = bucket.get(object).execute().await.map_err(text)?;
+    let metadata = found.as_ref().map(worker::Object::custom_metadata);
     let mut metadata = metadata.transpose().map_err(text)?.unwrap_or_default();
     let query = metadata.remove(CSV_METADATA);
     let incoming = Incoming::new(
@@ -58,15 +143,15 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         query.as_deref().unwrap_or_default(),
     )
     .map_err(|e| e.to_string())?;
-    let body = object
+    let body = found
         .as_ref()
         .and_then(worker::Object::body)
-        .ok_or_else(|| format!("{} is not in the archive", debt.object))?;
+        .ok_or_else(|| SourceError::gone(object))?;
     let stream = match body.response_body().map_err(text)? {
         worker::ResponseBody::Stream(stream) => stream,
-        _ => return Err("the archived object has no stream".to_owned()),
+        _ => return Err("the archived object has no stream".to_owned().into()),
     };
-    let mut pipeline = Pipeline::new(None, &routes, bucket).expecting(incoming);
+    let mut pipeline = Pipeline::new(None, routes, bucket).expecting(incoming);
     let read = async {
         let failed = |e| super::js::describe(&e);
         let mut reader = BlockReader::new(&stream).map_err(failed)?;
@@ -79,40 +164,18 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         Ok::<_, String>((records, pipeline.ready(0).await?))
     }
     .await;
-    let (records, ready) = match read {
-        Ok(read) => read,
+    match read {
+        Ok((records, ready)) => Ok(Copied {
+            records,
+            segments: ready.segments,
+            inline: ready.inline,
+            assembly: ready.assembly,
+            last_event_millis: pipeline.last_event_millis(),
+            spooled: ready.spooled,
+        }),
         Err(e) => {
             pipeline.clean_up().await;
-            return Err(e);
-        }
-    };
-    if records == 0 {
-        return held_before(env, debt).await;
-    }
-    let append = Append {
-        job_id: job.id,
-        batch_id: debt.batch_id.clone(),
-        received_at_millis: debt.received_at_millis,
-        last_event_millis: pipeline.last_event_millis(),
-        segments: ready.segments,
-        assembly: ready.assembly,
-    };
-    let name = instance_name(job.id);
-    // After an error nobody knows whether the rows are there, so what they may refer to stays.
-    let answer: AppendAnswer =
-        call_with_bytes(env, Class::Outbox, &name, "append", &append, &ready.inline)
-            .await
-            .map_err(text)?;
-    let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
-    match answer {
-        AppendAnswer::Stored(holding) => Ok(holding),
-        AppendAnswer::Duplicate(holding) => {
-            super::archive::delete_all(&bucket, &ready.spooled).await;
-            Ok(holding)
-        }
-        AppendAnswer::Full => {
-            super::archive::delete_all(&bucket, &ready.spooled).await;
-            Err("the outbox is full".to_owned())
+            Err(e.into())
         }
     }
 }

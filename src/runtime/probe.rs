@@ -27,7 +27,7 @@ impl DestinationTester for Probe<'_> {
         let outcome = within_deadline(|signal| self.send(destination_conf, signal)).await?;
         match outcome {
             Outcome::Accepted => Ok(()),
-            Outcome::RetryLater { reason, .. } => Err(reason),
+            Outcome::Failed(failure) => Err(failure.reason),
         }
     }
 

@@ -20,7 +20,7 @@ use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 #[derive(Debug, Deserialize)]
 pub struct Part {
     /// The row.
-    pub seq: u64,
+    pub seq: i64,
     /// `inline`, `spool` or `archive`.
     pub kind: String,
     /// The R2 object of a spooled or archived one.
@@ -31,6 +31,51 @@ pub struct Part {
     pub bytes: u64,
 }
 
+/// What came of sending a push.
+pub enum Sent {
+    /// The destination was asked, or could not be.
+    Asked(Outcome),
+    /// An object that holds some of its records is not in the bucket, and never will be again.
+    Gone {
+        /// The object.
+        object: String,
+        /// The same as a sentence.
+        reason: String,
+    },
+}
+
+/// Why the bytes of an entry could not be read.
+#[derive(Debug)]
+pub enum SourceError {
+    /// The object is not in the bucket.
+    Gone {
+        /// The object.
+        object: String,
+        /// The same as a sentence.
+        reason: String,
+    },
+    /// Anything else; may pass.
+    Failed(String),
+}
+
+impl SourceError {
+    /// `object` is not in the bucket.
+    pub fn gone(object: &str) -> Self {
+        Self::Gone {
+            object: object.to_owned(),
+            reason: format!(
+                "error pushing: {object} is not in the bucket any more: somebody deleted it"
+            ),
+        }
+    }
+}
+
+impl From<String> for SourceError {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
+
 /// Sends a push once; `push_id` is the same on every attempt. Every failure is an outcome; nothing is lost by one.
 pub async fn send(
     env: &Env,
@@ -38,13 +83,14 @@ pub async fn send(
     push_id: &str,
     parts: &[Part],
     assembly: Option<&Assembly>,
-    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
-) -> Outcome {
+    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
     let attempt = pin!(try_send(
         env, job, push_id, parts, assembly, inline, &signal
     ));
+    let later = |reason| Sent::Asked(Outcome::retry_later(format!("error pushing: {reason}")));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     match select(
         attempt,
@@ -52,8 +98,11 @@ pub async fn send(
     )
     .await
     {
-        Either::Left((Ok(outcome), _)) => outcome,
-        Either::Left((Err(reason), _)) => later(reason),
+        Either::Left((Ok(outcome), _)) => Sent::Asked(outcome),
+        Either::Left((Err(SourceError::Failed(reason)), _)) => later(reason),
+        Either::Left((Err(SourceError::Gone { object, reason }), _)) => {
+            Sent::Gone { object, reason }
+        }
         Either::Right(_) => {
             controller.abort();
             later(format!(
@@ -64,11 +113,26 @@ pub async fn send(
     }
 }
 
-/// The push could not even be sent.
-pub fn later(reason: String) -> Outcome {
-    Outcome::RetryLater {
-        retry_after_secs: None,
-        reason: format!("error pushing: {reason}"),
+/// The raw bytes of one inline or spooled entry.
+pub async fn bytes_of(
+    bucket: &Bucket,
+    part: &Part,
+    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+) -> Result<Uint8Array, SourceError> {
+    match (&part.object, part.kind.as_str()) {
+        (_, "inline") => Ok(inline(part.seq).map_err(|e| e.to_string())?),
+        (Some(object), "spool") => {
+            let range = (part.start.unwrap_or(0), part.bytes);
+            let stream = stream(bucket, object, Some(range)).await?;
+            let response = web_sys::Response::new_with_opt_readable_stream(Some(&stream))
+                .and_then(|response| response.array_buffer())
+                .map_err(|e| js::describe(&e))?;
+            let buffer = JsFuture::from(response)
+                .await
+                .map_err(|e| js::describe(&e))?;
+            Ok(Uint8Array::new(&buffer))
+        }
+        (_, other) => Err(format!("an entry of kind {other} has no bytes").into()),
     }
 }
 
@@ -78,16 +142,27 @@ async fn try_send(
     push_id: &str,
     parts: &[Part],
     assembly: Option<&Assembly>,
-    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
+    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
     };
-    let conf = DestinationConf::parse(&job.destination_conf, policy).map_err(|e| e.to_string())?;
-    let resolved = conf
-        .resolve(|name| config::text(env, name))
-        .map_err(|e| e.to_string())?;
+    let resolved = DestinationConf::parse(&job.destination_conf, policy)
+        .map_err(|e| e.to_string())
+        .and_then(|conf| {
+            conf.resolve(|name| config::text(env, name))
+                .map_err(|e| e.to_string())
+        });
+    let resolved = match resolved {
+        Ok(resolved) => resolved,
+        // A secret that is not set, for one.
+        Err(e) => {
+            return Ok(Outcome::misconfigured(format!(
+                "error pushing: destination_conf: {e}"
+            )));
+        }
+    };
     let form = destination::Push {
         id: push_id,
         content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
@@ -145,8 +220,8 @@ async fn body(
     bucket: &Bucket,
     parts: &[Part],
     assembly: Option<&Assembly>,
-    inline: impl Fn(u64) -> worker::Result<Uint8Array>,
-) -> Result<JsValue, String> {
+    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+) -> Result<JsValue, SourceError> {
     if let [
         Part {
             kind,
@@ -193,21 +268,23 @@ async fn body(
                 let bytes = inline(part.seq).map_err(|e| e.to_string())?;
                 write(&bytes.subarray(skip as u32, bytes.length())).await?;
             }
-            (_, other) => return Err(format!("an entry of kind {other} can not be gathered")),
+            (_, other) => {
+                return Err(format!("an entry of kind {other} can not be gathered").into());
+            }
         }
     }
     if let Some(assembly) = assembly {
         write(&js::bytes(assembly.suffix.as_bytes())).await?;
     }
     JsFuture::from(writer.close()).await.map_err(failed)?;
-    compressed.await.map_err(failed)
+    Ok(compressed.await.map_err(failed)?)
 }
 
 async fn stream(
     bucket: &Bucket,
     object: &str,
     range: Option<(u64, u64)>,
-) -> Result<web_sys::ReadableStream, String> {
+) -> Result<web_sys::ReadableStream, SourceError> {
     let mut get = bucket.get(object);
     if let Some((offset, length)) = range {
         get = get.range(worker::Range::OffsetWithLength { offset, length });
@@ -219,9 +296,9 @@ async fn stream(
     let body = found
         .as_ref()
         .and_then(worker::Object::body)
-        .ok_or_else(|| format!("{object} is not in the bucket"))?;
+        .ok_or_else(|| SourceError::gone(object))?;
     match body.response_body().map_err(|e| e.to_string())? {
         worker::ResponseBody::Stream(stream) => Ok(stream),
-        _ => Err(format!("{object} has no stream")),
+        _ => Err(format!("{object} has no stream").into()),
     }
 }

@@ -2,27 +2,33 @@
 //!
 //! State: `entries` (payload or reference; the sequence is the order of delivery), `pushes` (at most one: the push that
 //! is being tried, written down before it is sent), `batches` (what was appended, so that a second append changes
-//! nothing), counters per minute of receipt, and a few facts for the job's health. The decisions are
+//! nothing), `dead` (what the destination refused for good), counters per minute of receipt, and what the last answers
+//! taught. The decisions are
 //! [`crate::outbox::step`]'s; this file reads and writes rows and talks to the destination.
 //! An eviction loses nothing: an unanswered push is sent again under the same id. The alarm pushes.
 
-use super::registry::{JobRow, JobsQuery};
+use super::registry::{JobRow, JobsQuery, Update};
 use super::{Class, REGISTRY_NAME, answer, blob, call, now_millis, question};
-use crate::destination::Outcome;
+use crate::destination::{Failure, Outcome};
 use crate::ledger::minute_of;
 use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
+use crate::logpush::job::Job;
 use crate::outbox::{
-    Append, AppendAnswer, CurrentPush, Effect, EntryFacts, EntrySource, Event, Health, Holding,
-    JobState, PushLimits, Queue, Summary, Waiting, gather, step,
+    Append, AppendAnswer, CurrentPush, DeadLetter, Effect, EntryFacts, EntrySource, Event, Head,
+    Health, Holding, JobState, PushLimits, Queue, Selected, Selection, Step, Summary, Trouble,
+    Waiting, cut, gather, step,
 };
-use crate::route::Assembly;
+use crate::route::{Assembly, NDJSON};
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
-use crate::runtime::{archive, config, push};
+use crate::runtime::push::{self, Part, Sent};
+use crate::runtime::{archive, config, owed};
+use crate::time::rfc3339_millis;
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
+use wasm_bindgen::JsValue;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
 /// Brought up to date one by one; never edited, only added to.
@@ -56,6 +62,15 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE entries ADD COLUMN assembly TEXT;",
     // Latest event time in the entry's batch; and in the last push that was accepted.
     "ALTER TABLE entries ADD COLUMN last_event INTEGER; ALTER TABLE health ADD COLUMN last_complete INTEGER;",
+    // JSON of `outbox::Trouble`; whether an entry's records can not be told apart; dead letters.
+    "ALTER TABLE health ADD COLUMN trouble TEXT;
+    ALTER TABLE entries ADD COLUMN indivisible INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER entry_changes AFTER UPDATE OF records, payload ON entries BEGIN UPDATE held SET
+        records = records + NEW.records - OLD.records,
+        inline_bytes = inline_bytes + coalesce(length(NEW.payload), 0) - coalesce(length(OLD.payload), 0); END;
+    CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL, batch TEXT NOT NULL,
+        minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER, reason TEXT NOT NULL,
+        received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
 ];
 
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
@@ -106,6 +121,18 @@ impl DurableObject for Outbox {
                 Ok((range, _)) => answer(self.summary(range)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/dead-letters" => match question(&mut request).await {
+                Ok((selection, _)) => answer(self.dead_letters(&selection)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/redrive" => match question(&mut request).await {
+                Ok((selection, _)) => answer(self.redrive(&selection).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/discard-dead-letters" => match question(&mut request).await {
+                Ok((selection, _)) => answer(self.discard_dead_letters(&selection).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
             _ => Response::error("no such operation", 404),
         }
     }
@@ -131,6 +158,38 @@ struct StoredPush {
     id: String,
     attempts: u32,
     next_at: u64,
+    records: u64,
+    bytes: u64,
+    entries: u64,
+    indivisible: u64,
+}
+
+/// The oldest waiting entry.
+#[derive(Deserialize)]
+struct HeadRow {
+    seq: i64,
+    records: u64,
+    bytes: u64,
+    kind: String,
+    object: Option<String>,
+    start: Option<u64>,
+    assembly: Option<String>,
+    indivisible: u64,
+}
+
+/// A dead letter as the table holds it.
+#[derive(Deserialize)]
+struct DeadRow {
+    id: u64,
+    push: String,
+    batch: String,
+    records: u64,
+    bytes: u64,
+    status: Option<u16>,
+    reason: String,
+    received_at: u64,
+    died_at: u64,
+    object: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,12 +207,13 @@ struct Totals {
 
 #[derive(Deserialize)]
 struct EntryRow {
-    seq: u64,
+    seq: i64,
     batch: String,
     records: u64,
     bytes: u64,
     kind: String,
     assembly: Option<String>,
+    indivisible: u64,
 }
 
 #[derive(Deserialize)]
@@ -179,15 +239,23 @@ impl Outbox {
     async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
         let stored = self.sql()?.atomically(|| self.store(append, inline))?;
         // Also for a duplicate: the first attempt may have died before it set the alarm.
-        if stored != AppendAnswer::Full && !self.is_working.get() {
-            let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
-            let at = match step(&queue, Event::Wake, now_millis()) {
-                Effect::SleepUntil(at) => at,
-                _ => now_millis(),
-            };
-            self.arm(at).await?;
+        if stored != AppendAnswer::Full {
+            self.arm_for_the_queue().await?;
         }
         Ok(stored)
+    }
+
+    /// Sets the alarm for what the queue has to do next, unless the alarm is at work and will see it.
+    async fn arm_for_the_queue(&self) -> Result<()> {
+        if self.is_working.get() {
+            return Ok(());
+        }
+        let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
+        let at = match step(&queue, Event::Wake, now_millis()).effect {
+            Effect::SleepUntil(at) => at,
+            _ => now_millis(),
+        };
+        self.arm(at).await
     }
 
     fn store(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
@@ -239,7 +307,7 @@ impl Outbox {
                     kind,
                     object,
                     start,
-                    payload as Option<wasm_bindgen::JsValue>,
+                    payload as Option<JsValue>,
                     assembly.as_ref(),
                     append.last_event_millis
                 ],
@@ -274,8 +342,12 @@ impl Outbox {
 
     /// The job changed: look at it now.
     async fn wake_now(&self) -> Result<()> {
-        self.sql()?
-            .run("UPDATE pushes SET next_at = 0", params![])?;
+        let sql = self.sql()?;
+        let trouble = self.trouble()?.after_a_change();
+        sql.atomically(|| {
+            sql.run("UPDATE pushes SET next_at = 0", params![])?;
+            self.remember(&trouble)
+        })?;
         self.job_changed.set(true);
         if self.is_working.get() {
             return Ok(());
@@ -285,7 +357,36 @@ impl Outbox {
 
     fn current_push(&self) -> Result<Option<StoredPush>> {
         self.sql()?.first(
-            "SELECT id, attempts, next_at FROM pushes LIMIT 1",
+            "SELECT pushes.id, attempts, next_at, pushes.records, pushes.bytes, count(*) AS entries,
+                coalesce(sum(entries.indivisible), 0) AS indivisible
+                FROM pushes JOIN entries ON entries.push = pushes.id GROUP BY pushes.id LIMIT 1",
+            params![],
+        )
+    }
+
+    fn trouble(&self) -> Result<Trouble> {
+        #[derive(Deserialize)]
+        struct Stored {
+            trouble: Option<String>,
+        }
+        let stored: Option<Stored> = self.sql()?.first("SELECT trouble FROM health", params![])?;
+        let stored = stored.and_then(|row| row.trouble);
+        // What can not be read teaches nothing; the destination will say it again.
+        Ok(stored
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default())
+    }
+
+    fn remember(&self, trouble: &Trouble) -> Result<()> {
+        let text = serde_json::to_string(trouble)?;
+        self.sql()?
+            .run("UPDATE health SET trouble = ?", params![&text])
+    }
+
+    fn head(&self) -> Result<Option<HeadRow>> {
+        self.sql()?.first(
+            "SELECT seq, records, bytes, kind, object, start, assembly, indivisible FROM entries WHERE push IS NULL
+                ORDER BY seq LIMIT 1",
             params![],
         )
     }
@@ -306,18 +407,29 @@ impl Outbox {
                 FROM (SELECT records, bytes, received_at FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?)",
             params![GATHER_ENTRIES],
         )?;
+        let head = self.head()?.map(|head| Head {
+            records: head.records,
+            bytes: head.bytes,
+            is_archive: head.kind == "archive",
+            is_divisible: head.records > 1 && head.indivisible == 0,
+        });
         Ok(Queue {
             job,
             push: self.current_push()?.map(|push| CurrentPush {
                 attempts: push.attempts,
                 next_attempt_millis: push.next_at,
+                records: push.records,
+                bytes: push.bytes,
+                is_divisible: push.entries > 1 || (push.records > 1 && push.indivisible == 0),
             }),
             waiting: next.map_or_else(Waiting::default, |next| Waiting {
                 records: next.records,
                 bytes: next.bytes,
                 oldest_millis: next.oldest.unwrap_or(0),
+                head: head.unwrap_or_default(),
             }),
             limits,
+            trouble: self.trouble()?,
         })
     }
 
@@ -356,31 +468,331 @@ impl Outbox {
                         job.max_upload_interval_seconds,
                     )
                 });
-            match step(&self.queue(job, limits)?, Event::Wake, now_millis()) {
+            let queue = self.queue(job, limits)?;
+            let Step { effect, trouble } = step(&queue, Event::Wake, now_millis());
+            if trouble != queue.trouble {
+                self.remember(&trouble)?;
+            }
+            match effect {
                 Effect::Sleep => return Ok(None),
                 Effect::SleepUntil(at) => return Ok(Some(at)),
-                Effect::FormPush => self.form_push(&limits)?,
-                Effect::Discard => self.discard().await?,
+                Effect::FormPush(limits) => self.form_push(&limits)?,
+                Effect::CutHead(limits) => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.arm(now_millis() + REARM_MILLIS).await?;
+                    self.cut_head(row, &limits).await?;
+                }
+                Effect::Discard => {
+                    self.discard().await?;
+                    return Ok(None);
+                }
+                Effect::DisableJob => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.disable(row).await?;
+                }
                 Effect::SendPush => {
                     let Some(row) = &row else { return Ok(None) };
                     self.arm(now_millis() + REARM_MILLIS).await?;
-                    let outcome = self.send(row).await?;
-                    let event = Event::Answered {
-                        outcome,
-                        jitter: js_sys::Math::random(),
-                    };
-                    // The table may have changed while the destination was asked, the current push can not have.
-                    match step(&self.queue(job, limits)?, event, now_millis()) {
-                        Effect::Delivered => self.delivered().await?,
-                        Effect::RetryAt { at_millis, reason } => {
-                            self.retry_at(at_millis, &reason)?;
+                    match self.send(row).await? {
+                        Sent::Asked(outcome) => {
+                            let event = Event::Answered {
+                                outcome: outcome.clone(),
+                                jitter: js_sys::Math::random(),
+                            };
+                            // The table may have changed while the destination was asked, the current push can not have.
+                            let step = step(&self.queue(job, limits)?, event, now_millis());
+                            self.answered(row, &step, &outcome).await?;
                         }
-                        _ => {}
+                        Sent::Gone { object, reason } => self.bury_gone(&object, &reason)?,
                     }
                 }
-                Effect::Delivered | Effect::RetryAt { .. } => return Ok(None),
+                // What follows from an answer is done where the answer is.
+                Effect::Delivered | Effect::RetryAt(_) | Effect::Dissolve | Effect::DeadLetter => {
+                    return Ok(Some(now_millis() + 5_000));
+                }
             }
         }
+    }
+
+    async fn answered(&self, row: &JobRow, step: &Step, outcome: &Outcome) -> Result<()> {
+        let failure = match outcome {
+            Outcome::Accepted => return self.delivered(&step.trouble).await,
+            Outcome::Failed(failure) => failure,
+        };
+        let sql = self.sql()?;
+        match step.effect {
+            Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
+            Effect::Dissolve => sql.atomically(|| {
+                self.remember_failure(&step.trouble, &failure.reason)?;
+                sql.run(
+                    "UPDATE entries SET push = NULL WHERE push IS NOT NULL",
+                    params![],
+                )?;
+                sql.run("DELETE FROM pushes", params![])
+            }),
+            Effect::RetryAt(at_millis) => sql.atomically(|| {
+                self.remember_failure(&step.trouble, &failure.reason)?;
+                sql.run("UPDATE pushes SET next_at = ?", params![at_millis])
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn remember_failure(&self, trouble: &Trouble, reason: &str) -> Result<()> {
+        self.remember(trouble)?;
+        self.sql()?.run(
+            "UPDATE health SET last_error = ?, error_message = ?",
+            params![now_millis(), reason],
+        )
+    }
+
+    /// Cuts the oldest waiting entry in two, or an archived object into copies. Where its records can not be told apart,
+    /// that is written down, and it is pushed whole.
+    async fn cut_head(&self, row: &JobRow, limits: &PushLimits) -> Result<()> {
+        let Some(head) = self.head()? else {
+            return Ok(());
+        };
+        if head.kind == "archive" {
+            return self.copy_head(row, &head).await;
+        }
+        let part = Part {
+            seq: head.seq,
+            kind: head.kind.clone(),
+            object: head.object.clone(),
+            start: head.start,
+            bytes: head.bytes,
+        };
+        let bucket = self.env.bucket(config::ARCHIVE)?;
+        let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
+            Ok(bytes) => bytes,
+            Err(push::SourceError::Gone { object, reason }) => {
+                return self.bury_gone(&object, &reason);
+            }
+            Err(push::SourceError::Failed(reason)) => {
+                return Err(worker::Error::RustError(reason));
+            }
+        };
+        let assembly = assembly_of(head.assembly.as_deref())?;
+        let limits = limits.beside(assembly.as_ref());
+        let copy = bytes.to_vec();
+        let starts = cut::record_starts(&copy, head.records, assembly.as_ref());
+        let cut = starts.and_then(|starts| {
+            let first = cut::first_part(&starts, copy.len(), limits.max_records, limits.max_bytes);
+            starts.get(first).map(|at| (first as u64, *at as u64))
+        });
+        let sql = self.sql()?;
+        let Some((records, at)) = cut else {
+            return sql.run(
+                "UPDATE entries SET indivisible = 1 WHERE seq = ?",
+                params![head.seq],
+            );
+        };
+        let is_inline = head.kind == "inline";
+        let payload = |from: u64, to: u64| {
+            is_inline.then(|| JsValue::from(bytes.slice(from as u32, to as u32)))
+        };
+        let start = head.start.map(|start| start + at);
+        sql.atomically(|| {
+            // No push is written down, so this is the oldest of all entries, and the number below it is free.
+            sql.run(
+                "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
+                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, start, ?,
+                    assembly, last_event FROM entries WHERE seq = ?",
+                params![records, at, payload(0, at), head.seq],
+            )?;
+            sql.run(
+                "UPDATE entries SET records = ?, bytes = ?, start = ?, payload = ? WHERE seq = ?",
+                params![
+                    head.records - records,
+                    head.bytes - at,
+                    start,
+                    payload(at, head.bytes),
+                    head.seq
+                ],
+            )
+        })
+    }
+
+    /// Puts copies of an archived object's records in the place of the reference to it.
+    async fn copy_head(&self, row: &JobRow, head: &HeadRow) -> Result<()> {
+        let object = head.object.as_deref().unwrap_or_default();
+        let sql = self.sql()?;
+        let copied = match owed::copy_all(&self.env, &row.job, object).await {
+            Ok(copied) if copied.records == head.records => copied,
+            Ok(copied) => {
+                let reason = format!(
+                    "error pushing: {object} was to be cut, but it has {} records and not {}: it is in the archive",
+                    copied.records, head.records
+                );
+                copied.clean_up(&self.env).await?;
+                return self.bury_gone(object, &reason);
+            }
+            Err(push::SourceError::Gone { object, reason }) => {
+                return self.bury_gone(&object, &reason);
+            }
+            Err(push::SourceError::Failed(reason)) => {
+                return Err(worker::Error::RustError(reason));
+            }
+        };
+        let count = copied.segments.len() as i64;
+        sql.atomically(|| {
+            let mut at = 0_u32;
+            for (number, (segment, source)) in copied.segments.iter().enumerate() {
+                let (kind, object, start, payload) = match source {
+                    EntrySource::Inline => {
+                        let end = at + segment.bytes as u32;
+                        let payload = JsValue::from(copied.inline.slice(at, end));
+                        at = end;
+                        ("inline", None, None, Some(payload))
+                    }
+                    EntrySource::Spool { key, start } => ("spool", Some(key), Some(*start), None),
+                    EntrySource::Archive { .. } => {
+                        let what = "a copy is no reference";
+                        return Err(worker::Error::RustError(what.to_owned()));
+                    }
+                };
+                sql.run(
+                    "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
+                        last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, ?, ?, ?, ?, last_event
+                        FROM entries WHERE seq = ?",
+                    params![
+                        count - number as i64,
+                        segment.records,
+                        segment.bytes,
+                        kind,
+                        object,
+                        start,
+                        payload,
+                        head.seq
+                    ],
+                )?;
+            }
+            sql.run("DELETE FROM entries WHERE seq = ?", params![head.seq])
+        })
+    }
+
+    /// Makes a dead letter of the current push: first the object, then the row. An object without a row is written again.
+    async fn bury(&self, row: &JobRow, trouble: &Trouble, failure: &Failure) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let bucket = self.env.bucket(config::ARCHIVE)?;
+        let assembly = self.push_assembly(&current.id)?;
+        let mut bytes = Vec::new();
+        for part in self.parts(&current.id)? {
+            match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
+                Ok(read) => bytes.extend(read.to_vec()),
+                Err(push::SourceError::Gone { object, reason }) => {
+                    return self.bury_gone(&object, &reason);
+                }
+                Err(push::SourceError::Failed(reason)) => {
+                    return Err(worker::Error::RustError(reason));
+                }
+            }
+        }
+        let object = format!(
+            "dead-letters/{}/{}/{}",
+            row.job.scope, row.job.id, current.id
+        );
+        let bytes = Uint8Array::from(bytes.as_slice());
+        let content_type = assembly.map_or_else(|| NDJSON.to_owned(), |it| it.content_type);
+        let metadata = [
+            ("job", row.job.id.to_string()),
+            ("dataset", row.job.dataset.clone()),
+            (
+                "status",
+                failure
+                    .status
+                    .map_or_else(String::new, |status| status.to_string()),
+            ),
+            ("reason", failure.reason.clone()),
+            ("refused-at", rfc3339_millis(now_millis())),
+        ];
+        let metadata = metadata
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        archive::put_described(&bucket, &object, &bytes, &content_type, &metadata).await?;
+        let sql = self.sql()?;
+        let objects = sql.atomically(|| {
+            self.remember_failure(trouble, &failure.reason)?;
+            sql.run(
+                "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at, object,
+                    assembly, last_event) SELECT push, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
+                    min(received_at), ?, ?, min(assembly), max(last_event) FROM entries WHERE push = ? GROUP BY push",
+                params![
+                    failure.status.map(u64::from),
+                    &failure.reason,
+                    now_millis(),
+                    &object,
+                    &current.id
+                ],
+            )?;
+            let objects = self.spool_objects("WHERE push IS NOT NULL")?;
+            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
+            sql.run("DELETE FROM pushes", params![])?;
+            Ok(objects)
+        })?;
+        self.delete_unreferenced(objects).await
+    }
+
+    /// What an entry refers to is not in R2 any more: its records are in no queue, and nobody can wait for them.
+    fn bury_gone(&self, object: &str, reason: &str) -> Result<()> {
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            sql.run(
+                "INSERT INTO dead (push, batch, minute, records, bytes, reason, received_at, died_at)
+                    SELECT coalesce(push, ''), batch, minute, records, bytes, ?, received_at, ? FROM entries
+                    WHERE object = ?",
+                params![reason, now_millis(), object],
+            )?;
+            sql.run(
+                "UPDATE health SET last_error = ?, error_message = ?",
+                params![now_millis(), reason],
+            )?;
+            sql.run("DELETE FROM entries WHERE object = ?", params![object])?;
+            sql.run("UPDATE entries SET push = NULL WHERE push IS NOT NULL", params![])?;
+            sql.run("DELETE FROM pushes", params![])
+        })
+    }
+
+    /// Nothing was accepted for a day. The queue keeps what it has; whoever enables the job goes on where it stopped.
+    async fn disable(&self, row: &JobRow) -> Result<()> {
+        let job = Job {
+            enabled: false,
+            ..row.job.clone()
+        };
+        let update = Update {
+            expected_version: job.version,
+            job,
+        };
+        let _: Option<Job> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "update", &update).await?;
+        // Somebody else may have changed it at the same time: look again.
+        self.job_changed.set(true);
+        Ok(())
+    }
+
+    fn payload(&self, seq: i64) -> Result<Uint8Array> {
+        let rows = self
+            .sql()?
+            .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
+        blob(&rows.get(0), "payload")
+    }
+
+    /// All entries of a push have the same one.
+    fn push_assembly(&self, push: &str) -> Result<Option<Assembly>> {
+        let written: Option<Written> = self.sql()?.first(
+            "SELECT assembly FROM entries WHERE push = ? LIMIT 1",
+            params![push],
+        )?;
+        assembly_of(written.and_then(|row| row.assembly).as_deref())
+    }
+
+    fn parts(&self, push: &str) -> Result<Vec<Part>> {
+        self.sql()?.rows(
+            "SELECT seq, kind, object, start, bytes FROM entries WHERE push = ? ORDER BY seq",
+            params![push],
+        )
     }
 
     async fn job(&self) -> Result<Option<JobRow>> {
@@ -405,13 +817,14 @@ impl Outbox {
     fn form_push(&self, limits: &PushLimits) -> Result<()> {
         let sql = self.sql()?;
         let rows: Vec<EntryRow> = sql.rows(
-            "SELECT seq, batch, records, bytes, kind, assembly FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?",
+            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries WHERE push IS NULL
+                ORDER BY seq LIMIT ?",
             params![GATHER_ENTRIES],
         )?;
         let facts = rows.iter().map(|row| EntryFacts {
             records: row.records,
             bytes: row.bytes,
-            is_archive: row.kind == "archive",
+            is_alone: row.kind == "archive" || row.indivisible != 0,
             assembly: row.assembly.as_deref(),
         });
         let assembly = assembly_of(rows.first().and_then(|row| row.assembly.as_deref()))?;
@@ -449,62 +862,34 @@ impl Outbox {
         })
     }
 
-    async fn send(&self, row: &JobRow) -> Result<Outcome> {
+    async fn send(&self, row: &JobRow) -> Result<Sent> {
         let Some(current) = self.current_push()? else {
-            return Ok(push::later("there is no push to send".to_owned()));
+            let what = "error pushing: there is no push to send";
+            return Ok(Sent::Asked(Outcome::retry_later(what.to_owned())));
         };
         self.sql()?
             .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
-        let entries = self.sql()?.objects(
-            "SELECT seq, kind, object, start, bytes FROM entries WHERE push = ? ORDER BY seq",
-            params![&current.id],
-        )?;
-        let parts = entries
-            .iter()
-            .map(serde_wasm_bindgen::from_value)
-            .collect::<std::result::Result<Vec<push::Part>, _>>()
-            .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))?;
-        // All entries of a push have the same one.
-        let assembly: Option<Written> = self.sql()?.first(
-            "SELECT assembly FROM entries WHERE push = ? LIMIT 1",
-            params![&current.id],
-        )?;
-        let assembly = assembly_of(assembly.and_then(|row| row.assembly).as_deref())?;
-        let inline = |seq: u64| {
-            let rows = self
-                .sql()?
-                .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
-            blob(&rows.get(0), "payload")
-        };
+        let parts = self.parts(&current.id)?;
+        let assembly = self.push_assembly(&current.id)?;
         Ok(push::send(
             &self.env,
             &row.job,
             &current.id,
             &parts,
             assembly.as_ref(),
-            inline,
+            |seq| self.payload(seq),
         )
         .await)
     }
 
-    fn retry_at(&self, at_millis: u64, reason: &str) -> Result<()> {
-        let sql = self.sql()?;
-        sql.atomically(|| {
-            sql.run("UPDATE pushes SET next_at = ?", params![at_millis])?;
-            sql.run(
-                "UPDATE health SET last_error = ?, error_message = ?",
-                params![now_millis(), reason],
-            )
-        })
-    }
-
-    async fn delivered(&self) -> Result<()> {
+    async fn delivered(&self, trouble: &Trouble) -> Result<()> {
         let sql = self.sql()?;
         let Some(current) = self.current_push()? else {
             return Ok(());
         };
         let objects = sql.atomically(|| {
-            self.count_out("delivered", "WHERE push IS NOT NULL")?;
+            self.remember(trouble)?;
+            self.count_out("delivered", "entries", "WHERE push IS NOT NULL")?;
             let objects = self.spool_objects("WHERE push IS NOT NULL")?;
             sql.run(
                 "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
@@ -522,17 +907,20 @@ impl Outbox {
     async fn discard(&self) -> Result<()> {
         let sql = self.sql()?;
         let objects = sql.atomically(|| {
-            self.count_out("discarded", "")?;
-            let objects = self.spool_objects("")?;
+            self.count_out("discarded", "entries", "")?;
+            self.count_out("discarded", "dead", "")?;
+            let mut objects = self.spool_objects("")?;
+            objects.extend(self.dead_objects("")?);
             sql.run("DELETE FROM entries", params![])?;
             sql.run("DELETE FROM pushes", params![])?;
+            sql.run("DELETE FROM dead", params![])?;
             Ok(objects)
         })?;
         self.delete_unreferenced(objects).await
     }
 
-    /// Adds the entries that leave to the counters of the minutes in which they came.
-    fn count_out(&self, how: &str, which: &str) -> Result<()> {
+    /// Adds the entries or dead letters that leave to the counters of the minutes in which they came.
+    fn count_out(&self, how: &str, table: &str, which: &str) -> Result<()> {
         #[derive(Deserialize)]
         struct Leaving {
             minute: u64,
@@ -541,7 +929,7 @@ impl Outbox {
         }
         let sql = self.sql()?;
         let leaving: Vec<Leaving> = sql.rows(
-            &format!("SELECT minute, sum(records) AS records, sum(bytes) AS bytes FROM entries {which} GROUP BY minute"),
+            &format!("SELECT minute, sum(records) AS records, sum(bytes) AS bytes FROM {table} {which} GROUP BY minute"),
             params![],
         )?;
         for Leaving {
@@ -582,7 +970,7 @@ impl Outbox {
         let mut unreferenced = Vec::new();
         for object in objects {
             let left = sql.objects(
-                "SELECT 1 FROM entries WHERE object = ? LIMIT 1",
+                "SELECT 1 FROM entries WHERE object = ?1 UNION ALL SELECT 1 FROM dead WHERE object = ?1 LIMIT 1",
                 params![&object],
             )?;
             if left.length() == 0 {
@@ -591,6 +979,102 @@ impl Outbox {
         }
         archive::delete_all(&self.env.bucket(config::ARCHIVE)?, &unreferenced).await;
         Ok(())
+    }
+
+    fn dead_objects(&self, which: &str) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Row {
+            object: String,
+        }
+        let rows: Vec<Row> = self.sql()?.rows(
+            &format!("SELECT coalesce(object, '') AS object FROM dead {which}"),
+            params![],
+        )?;
+        let objects = rows.into_iter().map(|row| row.object);
+        Ok(objects.filter(|object| !object.is_empty()).collect())
+    }
+
+    fn dead_letters(&self, selection: &Selection) -> Result<Vec<DeadLetter>> {
+        let ids = serde_json::to_string(&selection.ids)?;
+        let rows: Vec<DeadRow> = self.sql()?.rows(
+            "SELECT id, push, batch, records, bytes, status, reason, received_at, died_at, object FROM dead
+                WHERE (?1 = '[]' OR id IN (SELECT value FROM json_each(?1))) AND id > ?2
+                AND (?3 IS NULL OR died_at >= ?3) AND (?4 IS NULL OR died_at <= ?4) ORDER BY id LIMIT ?5",
+            params![
+                &ids,
+                selection.after,
+                selection.since_millis,
+                selection.until_millis,
+                selection.limit.map_or(-1, |limit| limit as i64)
+            ],
+        )?;
+        let letter = |row: DeadRow| DeadLetter {
+            id: row.id,
+            batch_id: row.batch,
+            push_id: row.push,
+            records: row.records,
+            bytes: row.bytes,
+            status: row.status,
+            reason: row.reason,
+            received_at_millis: row.received_at,
+            died_at_millis: row.died_at,
+            object: row.object,
+        };
+        Ok(rows.into_iter().map(letter).collect())
+    }
+
+    /// Puts dead letters at the end of the queue. Their objects are deleted when they are delivered.
+    async fn redrive(&self, selection: &Selection) -> Result<Selected> {
+        let sql = self.sql()?;
+        let selected = sql.atomically(|| {
+            let mut selected = Selected::default();
+            for letter in self.dead_letters(selection)? {
+                selected.dead_letters += 1;
+                selected.records += letter.records;
+                if letter.object.is_none() {
+                    selected.unavailable += 1;
+                } else if !selection.dry_run {
+                    sql.run(
+                        "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, assembly,
+                            last_event) SELECT batch, minute, received_at, records, bytes, 'spool', object, 0, assembly,
+                            last_event FROM dead WHERE id = ?",
+                        params![letter.id],
+                    )?;
+                    sql.run("DELETE FROM dead WHERE id = ?", params![letter.id])?;
+                }
+            }
+            if !selection.dry_run {
+                // Each of them deserves a try of its own.
+                let trouble = Trouble { dead_in_a_row: 0, ..self.trouble()? };
+                self.remember(&trouble)?;
+            }
+            Ok(selected)
+        })?;
+        if !selection.dry_run {
+            self.arm_for_the_queue().await?;
+        }
+        Ok(selected)
+    }
+
+    async fn discard_dead_letters(&self, selection: &Selection) -> Result<Selected> {
+        let sql = self.sql()?;
+        let (selected, objects) = sql.atomically(|| {
+            let (mut selected, mut objects) = (Selected::default(), Vec::new());
+            for letter in self.dead_letters(selection)? {
+                selected.dead_letters += 1;
+                selected.records += letter.records;
+                selected.unavailable += u64::from(letter.object.is_none());
+                if selection.dry_run {
+                    continue;
+                }
+                self.count_out("discarded", "dead", &format!("WHERE id = {}", letter.id))?;
+                sql.run("DELETE FROM dead WHERE id = ?", params![letter.id])?;
+                objects.extend(letter.object);
+            }
+            Ok((selected, objects))
+        })?;
+        self.delete_unreferenced(objects).await?;
+        Ok(selected)
     }
 
     fn health(&self) -> Result<Health> {
@@ -625,6 +1109,19 @@ impl Outbox {
             summary.waiting_bytes = waiting.bytes;
             summary.oldest_waiting_millis = waiting.oldest;
         }
+        let dead: Option<Totals> = sql.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(died_at) AS oldest
+                FROM dead WHERE minute BETWEEN ? AND ?",
+            between(),
+        )?;
+        if let Some(dead) = dead {
+            summary.dead_records = dead.records;
+            summary.dead_bytes = dead.bytes;
+        }
+        let trouble = self.trouble()?;
+        summary.parked_since_millis = trouble.parked.map(|parked| parked.since_millis);
+        summary.failing_since_millis = trouble.failing_since_millis;
+        summary.consecutive_failures = trouble.consecutive_failures;
         #[derive(Deserialize)]
         struct Health {
             delivered_pushes: u64,

@@ -1,0 +1,124 @@
+//! Where the records of an entry end, so that an entry can be cut in two.
+
+use crate::route::Assembly;
+use memchr::{memchr_iter, memmem};
+
+/// Where each record of `bytes` begins; the first one at 0. `None` when the places found are not as many as there are
+/// records: what an operator's template writes between records may stand inside of them as well, and then the entry can
+/// not be cut.
+///
+/// Each record has its delimiter before it, as [`Assembly`] says.
+#[must_use]
+pub fn record_starts(
+    bytes: &[u8],
+    records: u64,
+    assembly: Option<&Assembly>,
+) -> Option<Vec<usize>> {
+    let delimiter = assembly.map_or("", |assembly| &assembly.delimiter);
+    let by_delimiter = || memmem::find_iter(bytes, delimiter).collect::<Vec<_>>();
+    let by_line = || {
+        let ends = memchr_iter(b'\n', bytes).map(|end| end + 1);
+        let mut starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+        // The last record ends with a newline as well.
+        starts.pop_if(|last| *last == bytes.len());
+        starts
+    };
+    let by_value = || {
+        let mut starts = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            starts.push(at);
+            at += delimiter.len();
+            let mut values = serde_json::Deserializer::from_slice(bytes.get(at..)?)
+                .into_iter::<serde::de::IgnoredAny>();
+            values.next()?.ok()?;
+            at += values.byte_offset();
+            // What follows the value up to the next delimiter belongs to this record.
+            let rest = bytes.get(at..)?;
+            at += rest
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
+        }
+        Some(starts)
+    };
+    let fits = |starts: &Vec<usize>| starts.len() as u64 == records && starts.first() == Some(&0);
+    if !delimiter.is_empty()
+        && let Some(starts) = Some(by_delimiter()).filter(fits)
+    {
+        return Some(starts);
+    }
+    Some(by_line())
+        .filter(fits)
+        .or_else(|| by_value().filter(fits))
+}
+
+/// How many of the first records keep both limits, at least one and never all; `starts` is from [`record_starts`], `len`
+/// the bytes of the entry.
+#[must_use]
+pub fn first_part(starts: &[usize], len: usize, max_records: u64, max_bytes: u64) -> usize {
+    let within = starts
+        .iter()
+        .skip(1)
+        .chain(std::iter::once(&len))
+        .take_while(|end| **end as u64 <= max_bytes)
+        .count();
+    let most = usize::try_from(max_records).unwrap_or(usize::MAX);
+    within.min(most).min(starts.len().saturating_sub(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assembly(delimiter: &str) -> Assembly {
+        Assembly {
+            prefix: String::new(),
+            suffix: String::new(),
+            delimiter: delimiter.into(),
+            content_type: "text/plain".into(),
+        }
+    }
+
+    #[test]
+    fn records_are_told_apart_by_line_by_delimiter_or_as_json() {
+        let starts = |text: &str, records, delimiter: Option<&str>| {
+            record_starts(text.as_bytes(), records, delimiter.map(assembly).as_ref())
+        };
+        assert_eq!(starts("{}\n{\"a\":1}\n{}\n", 3, None), Some(vec![0, 3, 11]));
+        assert_eq!(starts(",{\"a\":\",\"},{}", 2, Some(",")), Some(vec![0, 10]));
+        assert_eq!(starts(",\na,b,\nc", 2, Some(",\n")), Some(vec![0, 5]));
+        assert_eq!(starts("1,2\n3,4\n", 2, Some("")), Some(vec![0, 4]));
+        assert_eq!(starts("{\"a\":1}{\"b\":2} ", 2, Some("")), Some(vec![0, 7]));
+    }
+
+    #[test]
+    fn records_that_can_not_be_told_apart_are_not_cut() {
+        for (text, records, delimiter) in [
+            ("\"a\nb\",1\nc,2\n", 2, None),
+            ("abcabc", 2, Some("")),
+            (",a,b,c", 2, Some(",")),
+            ("", 1, None),
+        ] {
+            let assembly = delimiter.map(assembly);
+            let found = record_starts(text.as_bytes(), records, assembly.as_ref());
+            assert_eq!(found, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_part_keeps_the_limits_and_leaves_something_over() {
+        let starts = [0, 10, 20, 30];
+        for (max_records, max_bytes, expected) in [
+            (2, 1_000, 2),
+            (100, 25, 2),
+            (100, 30, 3),
+            (100, 1_000, 3),
+            (1, 5, 1),
+            (0, 0, 1),
+        ] {
+            let taken = first_part(&starts, 40, max_records, max_bytes);
+            assert_eq!(taken, expected, "{max_records} {max_bytes}");
+        }
+    }
+}
