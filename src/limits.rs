@@ -84,6 +84,9 @@ pub const PUSH_DEFAULT_RECORDS: u64 = 100_000;
 /// How long a destination may take to answer a push. Ingest never waits for it.
 pub const PUSH_DEADLINE_MILLIS: u64 = 30_000;
 
+/// How long the body of an answer is waited for once its status is there: what a server has to say comes at once.
+pub const ANSWER_BODY_DEADLINE_MILLIS: u64 = 3_000;
+
 /// Bytes of a destination's answer that are read.
 pub const ANSWER_MAX_BYTES: usize = 4 * 1024;
 

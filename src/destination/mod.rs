@@ -9,6 +9,7 @@ use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
 
 mod answer;
 mod https;
+pub mod network;
 mod splunk;
 pub mod storage;
 mod test_message;
@@ -89,8 +90,8 @@ pub enum Outcome {
 pub struct Failure {
     /// What has to happen next.
     pub meaning: Meaning,
-    /// The HTTP status, if there was an answer.
-    pub status: Option<u16>,
+    /// The HTTP status, or one of Logpush's codes for what is no answer: see [`network`].
+    pub status: u16,
     /// The job's `error_message`, in Logpush's form; holds no secret of the destination.
     pub reason: String,
 }
@@ -132,7 +133,7 @@ impl Outcome {
                     },
                     other => other,
                 },
-                status: Some(answer.status),
+                status: network::status_behind(answer).unwrap_or(answer.status),
                 reason: answer.reason(destination),
             }),
         }
@@ -142,30 +143,45 @@ impl Outcome {
     /// destination has the payload is then not known, so it is pushed again under the same id.
     #[must_use]
     pub fn from_network_error(destination: &ResolvedDestination, text: &str) -> Self {
+        let (kind, status) = (destination.kind.label(), network::status_of(text));
         let text = answer::excerpt(destination, text);
-        let kind = destination.kind.label();
-        Self::retry_later(format!("error pushing: error uploading to {kind}: {text}"))
+        Self::Failed(Failure {
+            meaning: https::LATER,
+            status,
+            reason: format!("error {status}: error pushing: error uploading to {kind}: {text}"),
+        })
     }
 
-    /// There was no answer, or no request.
+    /// There was no answer within the deadline.
     #[must_use]
-    pub fn retry_later(reason: String) -> Self {
+    pub fn timed_out(secs: u64) -> Self {
+        let status = network::TIMEOUT;
         Self::Failed(Failure {
-            meaning: Meaning::RetryLater {
-                retry_after_secs: None,
-            },
-            status: None,
-            reason,
+            meaning: https::LATER,
+            status,
+            reason: format!("error {status}: error pushing: no answer within {secs} s"),
+        })
+    }
+
+    /// Nothing was sent, for a reason that is not the destination's and may pass.
+    #[must_use]
+    pub fn internal(text: &str) -> Self {
+        let status = network::INTERNAL;
+        Self::Failed(Failure {
+            meaning: https::LATER,
+            status,
+            reason: format!("error {status}: error pushing: {text}"),
         })
     }
 
     /// The job can not be pushed as it is configured; nothing was sent.
     #[must_use]
-    pub fn misconfigured(reason: String) -> Self {
+    pub fn misconfigured(text: &str) -> Self {
+        let status = network::NO_REQUEST;
         Self::Failed(Failure {
             meaning: Meaning::ConfigurationRefused,
-            status: None,
-            reason,
+            status,
+            reason: format!("error {status}: error pushing: {text}"),
         })
     }
 }
@@ -193,12 +209,11 @@ mod tests {
 
     /// A failure with an answer: the status stands in the reason.
     fn failed(meaning: Meaning, reason: &str) -> Outcome {
-        let status = reason
-            .strip_prefix("error ")
-            .and_then(|rest| rest.split(':').next());
+        let status = reason.strip_prefix("error ").unwrap();
+        let status = status.split(':').next().unwrap();
         Outcome::Failed(Failure {
             meaning,
-            status: status.and_then(|status| status.parse().ok()),
+            status: status.parse().unwrap(),
             reason: reason.into(),
         })
     }
@@ -459,7 +474,7 @@ mod tests {
             Outcome::from_network_error(&resolve(HTTPS), "connection to h.example?k=s3cret lost"),
             retry(
                 None,
-                "error pushing: error uploading to https: connection to h.example?k=REDACTED lost"
+                "error 1104: error pushing: error uploading to https: connection to h.example?k=REDACTED lost"
             )
         );
     }

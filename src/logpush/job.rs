@@ -82,7 +82,7 @@ pub struct Job {
     /// The operator's name for it; need not be unique.
     #[serde(default)]
     pub name: Option<String>,
-    /// Whether records are selected for it.
+    /// Whether it is pushed. See [`Job::is_selecting`] for whether records are selected for it.
     #[serde(default)]
     pub enabled: bool,
     /// Where its records go. May hold credentials: see [`masked`].
@@ -124,6 +124,10 @@ pub struct Job {
     /// What the last failed push met; `None` again after a success.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// When it was disabled because no push was accepted for a day, unix milliseconds; `None` again once somebody sets
+    /// `enabled`. Records are still selected for it meanwhile, so that it goes on where it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_by_failing_at_millis: Option<u64>,
 }
 
 fn first_version() -> u64 {
@@ -135,6 +139,22 @@ fn default_dataset() -> String {
 }
 
 impl Job {
+    /// Whether records are selected for it.
+    #[must_use]
+    pub fn is_selecting(&self) -> bool {
+        self.enabled || self.disabled_by_failing_at_millis.is_some()
+    }
+
+    /// The job, disabled because its destination accepted nothing for too long.
+    #[must_use]
+    pub fn disabled_by_failing(self, now_millis: u64) -> Self {
+        Self {
+            enabled: false,
+            disabled_by_failing_at_millis: Some(now_millis),
+            ..self
+        }
+    }
+
     /// The job as the API answers it. `mask` hides the credentials in `destination_conf`, for readers who may not write.
     #[must_use]
     pub fn to_api(&self, mask: bool) -> Value {

@@ -73,6 +73,18 @@ pub enum AppendAnswer {
     Full,
 }
 
+/// What an append would be answered: asked before a selection is made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Prospect {
+    /// There is room.
+    Room,
+    /// The batch is there.
+    Duplicate(Holding),
+    /// There is no room.
+    Full,
+}
+
 /// How a job's pushes are doing, as Logpush shows it on the job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -143,8 +155,8 @@ pub struct DeadLetter {
     pub records: u64,
     /// Their bytes as written out.
     pub bytes: u64,
-    /// The HTTP status, if there was an answer.
-    pub status: Option<u16>,
+    /// The HTTP status, or one of [`crate::destination::network`]'s codes.
+    pub status: u16,
     /// What the destination said, in Logpush's form.
     pub reason: String,
     /// When the batch was received, unix milliseconds.

@@ -15,25 +15,13 @@ mod messages;
 mod shape;
 
 pub use messages::{
-    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Selected, Selection, Summary,
-    instance_name,
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Selected, Selection,
+    Summary, instance_name,
 };
 pub use shape::{EntryFacts, PushLimits, gather};
 
 use crate::destination::{Failure, Meaning, Outcome};
 use serde::{Deserialize, Serialize};
-
-/// First wait after a failed push.
-const BACKOFF_FIRST_MILLIS: u64 = 1_000;
-
-/// Longest wait between two attempts: a destination that is back is found within this time.
-const BACKOFF_MAX_MILLIS: u64 = 5 * 60_000;
-
-/// First wait before a parked queue is probed. Longer than a back-off: somebody has to mend something first.
-const PROBE_FIRST_MILLIS: u64 = 30_000;
-
-/// Longest wait between two probes: what was mended outside, where nobody wakes the queue, is found within this time.
-const PROBE_MAX_MILLIS: u64 = 15 * 60_000;
 
 /// Longest `Retry-After` that is honoured, so that a wrong header can not stop a job for good.
 const RETRY_AFTER_MAX_MILLIS: u64 = 3_600_000;
@@ -41,13 +29,82 @@ const RETRY_AFTER_MAX_MILLIS: u64 = 3_600_000;
 /// How often a held queue looks at its job again, in case the wake-up on enabling it got lost.
 const HELD_RECHECK_MILLIS: u64 = 10 * 60_000;
 
-/// How long a job may be without a successful push before it is disabled, as Logpush does.
-pub const DISABLE_AFTER_MILLIS: u64 = 24 * 3_600_000;
-
 /// Dead letters in a row, without a push accepted between, after which the queue is parked: a destination that refuses
 /// every record has something against the job and not against the records. Bounds what a wrong setting can turn into
 /// dead letters.
 const DEAD_IN_A_ROW_MAX: u32 = 20;
+
+/// How patient delivery is. The operator may change the longest waits: docs/delivery.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// First wait after a failed push, milliseconds.
+    pub retry_first_millis: u64,
+    /// Longest wait between two attempts: a destination that is back is found within this time.
+    pub retry_max_millis: u64,
+    /// First wait before a parked queue is probed. Longer than a back-off: somebody has to mend something first.
+    pub probe_first_millis: u64,
+    /// Longest wait between two probes: what was mended outside, where nobody wakes the queue, is found within this time.
+    pub probe_max_millis: u64,
+    /// How long a job may be without a successful push before it is disabled.
+    pub disable_after_millis: u64,
+}
+
+impl Default for Pace {
+    /// The day is Logpush's; the rest is ours.
+    fn default() -> Self {
+        Self {
+            retry_first_millis: 1_000,
+            retry_max_millis: 5 * 60_000,
+            probe_first_millis: 30_000,
+            probe_max_millis: 15 * 60_000,
+            disable_after_millis: 24 * 3_600_000,
+        }
+    }
+}
+
+impl Pace {
+    /// The usual pace, but for what the operator set, in seconds. A longest wait below the first one is both.
+    #[must_use]
+    pub fn with(
+        retry_max_secs: Option<u64>,
+        probe_max_secs: Option<u64>,
+        disable_after_secs: Option<u64>,
+    ) -> Self {
+        let usual = Self::default();
+        let millis = |secs: Option<u64>, default| secs.map_or(default, |n| n.max(1) * 1_000);
+        let retry_max_millis = millis(retry_max_secs, usual.retry_max_millis);
+        let probe_max_millis = millis(probe_max_secs, usual.probe_max_millis);
+        Self {
+            retry_first_millis: usual.retry_first_millis.min(retry_max_millis),
+            retry_max_millis,
+            probe_first_millis: usual.probe_first_millis.min(probe_max_millis),
+            probe_max_millis,
+            disable_after_millis: millis(disable_after_secs, usual.disable_after_millis),
+        }
+    }
+
+    fn probe_millis(&self, probes: u32, jitter: f64) -> u64 {
+        let ceiling = self
+            .probe_first_millis
+            .saturating_mul(1 << probes.min(16))
+            .min(self.probe_max_millis);
+        // Half of it is fixed: queues of one destination spread, and none probes at once.
+        ceiling / 2 + (ceiling as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64
+    }
+
+    /// Exponential with full jitter, but never below half of the first wait: `attempts` counts the failed ones, `jitter`
+    /// is in 0..1.
+    #[must_use]
+    pub fn backoff_millis(&self, attempts: u32, jitter: f64) -> u64 {
+        let doublings = attempts.saturating_sub(1).min(16);
+        let ceiling = self
+            .retry_first_millis
+            .saturating_mul(1 << doublings)
+            .min(self.retry_max_millis);
+        let drawn = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as u64;
+        drawn.max(self.retry_first_millis / 2)
+    }
+}
 
 /// What the registry says of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +235,8 @@ pub struct Queue {
     pub limits: PushLimits,
     /// What the last answers taught.
     pub trouble: Trouble,
+    /// How patient delivery is.
+    pub pace: Pace,
 }
 
 /// What happened.
@@ -220,7 +279,7 @@ pub enum Effect {
     Dissolve,
     /// Make a dead letter of the current push.
     DeadLetter,
-    /// Disable the job: nothing was accepted for [`DISABLE_AFTER_MILLIS`].
+    /// Disable the job: nothing was accepted for [`Pace::disable_after_millis`].
     DisableJob,
     /// Delete all entries and dead letters and count them as discarded.
     Discard,
@@ -273,12 +332,12 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
                 .min(RETRY_AFTER_MAX_MILLIS);
             let wait = match &trouble.parked {
                 // The destination has another trouble now, but nobody knows whether the first one is gone.
-                Some(parked) => probe_millis(parked.probes, jitter),
-                None => backoff_millis(push.attempts, jitter),
+                Some(parked) => queue.pace.probe_millis(parked.probes, jitter),
+                None => queue.pace.backoff_millis(push.attempts, jitter),
             };
             Effect::RetryAt(now_millis.saturating_add(wait.max(asked)))
         }
-        Meaning::ConfigurationRefused => park(&mut trouble, false, jitter, now_millis),
+        Meaning::ConfigurationRefused => park(&mut trouble, false, &queue.pace, jitter, now_millis),
         Meaning::TooLarge if push.is_divisible => {
             let half = (push.bytes / 2).max(1);
             let known = trouble.size_limit_bytes.unwrap_or(u64::MAX);
@@ -296,7 +355,7 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
             Effect::Dissolve
         }
         Meaning::ContentRefused if trouble.dead_in_a_row >= DEAD_IN_A_ROW_MAX => {
-            park(&mut trouble, true, jitter, now_millis)
+            park(&mut trouble, true, &queue.pace, jitter, now_millis)
         }
         Meaning::ContentRefused => {
             trouble = trouble.settled();
@@ -307,7 +366,13 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
     Step { effect, trouble }
 }
 
-fn park(trouble: &mut Trouble, for_content: bool, jitter: f64, now_millis: u64) -> Effect {
+fn park(
+    trouble: &mut Trouble,
+    for_content: bool,
+    pace: &Pace,
+    jitter: f64,
+    now_millis: u64,
+) -> Effect {
     let before = trouble.parked;
     let probes = before.map_or(0, |parked| parked.probes.saturating_add(1));
     trouble.parked = Some(Parked {
@@ -315,7 +380,7 @@ fn park(trouble: &mut Trouble, for_content: bool, jitter: f64, now_millis: u64) 
         probes,
         for_content,
     });
-    Effect::RetryAt(now_millis.saturating_add(probe_millis(probes, jitter)))
+    Effect::RetryAt(now_millis.saturating_add(pace.probe_millis(probes, jitter)))
 }
 
 fn wake(queue: &Queue, now_millis: u64) -> Step {
@@ -335,9 +400,9 @@ fn wake(queue: &Queue, now_millis: u64) -> Step {
         }
         JobState::Enabled if is_empty => Effect::Sleep,
         JobState::Enabled => {
-            let has_failed_for_long = trouble
-                .failing_since_millis
-                .is_some_and(|since| since.saturating_add(DISABLE_AFTER_MILLIS) <= now_millis);
+            let has_failed_for_long = trouble.failing_since_millis.is_some_and(|since| {
+                since.saturating_add(queue.pace.disable_after_millis) <= now_millis
+            });
             match &queue.push {
                 _ if has_failed_for_long => Effect::DisableJob,
                 Some(push) if push.next_attempt_millis > now_millis => {
@@ -373,25 +438,6 @@ fn form(queue: &Queue, now_millis: u64) -> Effect {
         return Effect::CutHead(limits);
     }
     Effect::FormPush(limits)
-}
-
-fn probe_millis(probes: u32, jitter: f64) -> u64 {
-    let ceiling = PROBE_FIRST_MILLIS
-        .saturating_mul(1 << probes.min(16))
-        .min(PROBE_MAX_MILLIS);
-    // Half of it is fixed: queues of one destination spread, and none probes at once.
-    ceiling / 2 + (ceiling as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64
-}
-
-/// Exponential with full jitter, but never below half a second: `attempts` counts the failed ones, `jitter` is in 0..1.
-#[must_use]
-pub fn backoff_millis(attempts: u32, jitter: f64) -> u64 {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let ceiling = BACKOFF_FIRST_MILLIS
-        .saturating_mul(1 << doublings)
-        .min(BACKOFF_MAX_MILLIS);
-    let drawn = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as u64;
-    drawn.max(BACKOFF_FIRST_MILLIS / 2)
 }
 
 #[cfg(test)]

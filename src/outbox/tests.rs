@@ -17,8 +17,12 @@ fn queue() -> Queue {
         },
         limits: PushLimits::new(None, None, None),
         trouble: Trouble::default(),
+        pace: Pace::default(),
     }
 }
+
+/// A day.
+const DISABLE_AFTER_MILLIS: u64 = 24 * 3_600_000;
 
 fn push(attempts: u32, records: u64) -> CurrentPush {
     CurrentPush {
@@ -33,7 +37,7 @@ fn push(attempts: u32, records: u64) -> CurrentPush {
 fn answer(queue: &Queue, meaning: Meaning, now: u64) -> Step {
     let outcome = Outcome::Failed(Failure {
         meaning,
-        status: Some(400),
+        status: 400,
         reason: "no".into(),
     });
     step(
@@ -306,11 +310,11 @@ fn what_the_queue_remembers_is_stored_under_these_names() {
 #[test]
 fn the_back_off_grows_to_its_cap_and_never_is_nothing() {
     let ceilings: Vec<u64> = (1..12)
-        .map(|attempts| backoff_millis(attempts, 1.0))
+        .map(|attempts| Pace::default().backoff_millis(attempts, 1.0))
         .collect();
     assert!(ceilings.is_sorted());
     assert_eq!((ceilings[0], ceilings[10]), (1_000, 300_000));
-    assert_eq!(backoff_millis(u32::MAX, 0.0), 500);
+    assert_eq!(Pace::default().backoff_millis(u32::MAX, 0.0), 500);
 }
 
 #[test]
@@ -425,4 +429,25 @@ fn the_messages_and_the_name_have_not_changed() {
         r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"last_event_millis":2,"segments":[],"assembly":{"prefix":"[","suffix":"]","delimiter":",","content_type":"application/json"}}"#
     );
     assert_eq!(instance_name(7), "job/7/shard/0");
+}
+
+#[test]
+fn the_operator_may_shorten_every_wait() {
+    assert_eq!(Pace::with(None, None, None), Pace::default());
+    let brisk = Pace::with(Some(1), Some(2), Some(60));
+    assert_eq!(
+        (brisk.retry_first_millis, brisk.retry_max_millis),
+        (1_000, 1_000)
+    );
+    assert_eq!(
+        (brisk.probe_first_millis, brisk.probe_max_millis),
+        (2_000, 2_000)
+    );
+    assert_eq!(brisk.disable_after_millis, 60_000);
+    // Nothing that spins.
+    assert_eq!(Pace::with(Some(0), None, None).retry_max_millis, 1_000);
+    let mut queue = queue();
+    queue.pace = Pace::with(None, None, Some(60));
+    queue.trouble.failing_since_millis = Some(1);
+    assert_eq!(wake(&queue, 60_001), Effect::DisableJob);
 }

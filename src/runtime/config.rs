@@ -14,6 +14,16 @@ pub const READ_TOKEN: &str = "READ_TOKEN";
 pub const ALLOW_PRIVATE_DESTINATIONS: &str = "ALLOW_PRIVATE_DESTINATIONS";
 /// `refuse` answers batches of datasets that the catalogue lacks with 404; anything else takes them.
 pub const UNKNOWN_DATASETS: &str = "UNKNOWN_DATASETS";
+/// How long a destination may take to answer a push, in seconds, up to 300.
+pub const PUSH_DEADLINE_SECONDS: &str = "PUSH_DEADLINE_SECONDS";
+/// Longest wait between two attempts of a push, in seconds.
+pub const RETRY_MAX_SECONDS: &str = "RETRY_MAX_SECONDS";
+/// Longest wait between two probes of a parked queue, in seconds.
+pub const PROBE_MAX_SECONDS: &str = "PROBE_MAX_SECONDS";
+/// How long a job may be without a successful push before it is disabled, in seconds.
+pub const DISABLE_AFTER_SECONDS: &str = "DISABLE_AFTER_SECONDS";
+/// Bytes of payloads that an outbox takes.
+pub const OUTBOX_MAX_BYTES: &str = "OUTBOX_MAX_BYTES";
 
 /// A secret or a variable; `None` when it is not set or empty.
 pub fn text(env: &Env, name: &str) -> Option<String> {

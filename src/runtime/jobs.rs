@@ -35,7 +35,7 @@ pub fn forget() {
     CACHE.with_borrow_mut(HashMap::clear);
 }
 
-/// The enabled jobs of a dataset.
+/// The jobs of a dataset that records are selected for.
 ///
 /// # Errors
 /// When the registry can not be asked and nothing fresh is known.
@@ -60,7 +60,7 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
     let jobs: Vec<Job> = rows
         .into_iter()
         .map(|row| row.job)
-        .filter(|job| job.enabled)
+        .filter(Job::is_selecting)
         .collect();
     let versions: Versions = jobs.iter().map(|job| (job.id, job.version)).collect();
     let known = CACHE.with_borrow(|cache| {

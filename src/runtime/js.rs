@@ -139,6 +139,14 @@ impl BlockReader {
         })
     }
 
+    /// A reader that waits for no more than is there, at most `block_bytes` at once.
+    pub fn as_it_comes(stream: &JsValue, block_bytes: usize) -> Result<Self, JsValue> {
+        Ok(Self {
+            options: object(&[("min", JsValue::from_f64(1.0))]),
+            ..Self::with_block_bytes(stream, block_bytes)?
+        })
+    }
+
     /// Tells the sender that no more is wanted.
     pub async fn cancel(self) {
         if let Ok(cancelled) = self.inner.cancel() {

@@ -7,14 +7,17 @@ use super::js::BlockReader;
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use super::pipeline::Pipeline;
-use super::push::SourceError;
+use super::push::{self, Part, SourceError};
 use crate::batch::incoming::Incoming;
 use crate::ledger::minute_of;
 use crate::logpush::job::Job;
-use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
+use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect, instance_name};
 use crate::route::{Assembly, Keep, Routes, Segment};
 use js_sys::Uint8Array;
-use worker::Env;
+use worker::{Bucket, Env};
+
+/// Why a selection is owed that an outbox has no room for.
+pub const FULL: &str = "the outbox is full";
 
 /// A selection that is owed.
 pub struct Debt {
@@ -45,6 +48,14 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
         return held_before(env, debt).await;
     };
+    let name = instance_name(job.id);
+    // Reading the batch for an outbox that does not take it would be done again and again while a destination is down.
+    match call(env, Class::Outbox, &name, "prospect", &debt.batch_id).await {
+        Ok(Prospect::Room) => {}
+        Ok(Prospect::Duplicate(holding)) => return Ok(holding),
+        Ok(Prospect::Full) => return Err(FULL.to_owned()),
+        Err(e) => return Err(text(e)),
+    }
     let one = std::slice::from_ref(&job);
     let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy);
     if !routes.unreadable.is_empty() {
@@ -67,7 +78,6 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         segments: copied.segments,
         assembly: copied.assembly,
     };
-    let name = instance_name(job.id);
     // After an error nobody knows whether the rows are there, so what they may refer to stays.
     let answer: AppendAnswer =
         call_with_bytes(env, Class::Outbox, &name, "append", &append, &copied.inline)
@@ -82,7 +92,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         }
         AppendAnswer::Full => {
             super::archive::delete_all(&bucket, &copied.spooled).await;
-            Err("the outbox is full".to_owned())
+            Err(FULL.to_owned())
         }
     }
 }
@@ -103,6 +113,40 @@ pub struct Copied {
 }
 
 impl Copied {
+    /// All of it, one segment after the other. For what is small.
+    ///
+    /// # Errors
+    /// When a spooled piece can not be read.
+    pub async fn bytes(&self, bucket: &Bucket) -> Result<Vec<u8>, SourceError> {
+        let (mut bytes, mut at) = (Vec::new(), 0_u32);
+        for (segment, source) in &self.segments {
+            let (kind, object, start) = match source {
+                EntrySource::Inline => ("inline", None, None),
+                EntrySource::Spool { key, start } => ("spool", Some(key.clone()), Some(*start)),
+                EntrySource::Archive { .. } => {
+                    return Err("a copy is no reference".to_owned().into());
+                }
+            };
+            let part = Part {
+                seq: 0,
+                kind: kind.to_owned(),
+                object,
+                start,
+                bytes: segment.bytes,
+            };
+            let inline = |_| {
+                let end = at.saturating_add(segment.bytes as u32);
+                Ok(self.inline.slice(at, end))
+            };
+            let read = push::bytes_of(bucket, &part, inline).await?;
+            bytes.extend(read.to_vec());
+            if part.kind == "inline" {
+                at = at.saturating_add(segment.bytes as u32);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Nobody wants it: deletes what was spooled.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::config;
 use super::js::{self, BlockReader, CompressionStream};
 use crate::destination::{self, Outcome};
-use crate::limits::{ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
+use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
@@ -64,7 +64,8 @@ impl SourceError {
         Self::Gone {
             object: object.to_owned(),
             reason: format!(
-                "error pushing: {object} is not in the bucket any more: somebody deleted it"
+                "error {}: error pushing: {object} is not in the bucket any more: somebody deleted it",
+                destination::network::INTERNAL
             ),
         }
     }
@@ -74,6 +75,12 @@ impl From<String> for SourceError {
     fn from(text: String) -> Self {
         Self::Failed(text)
     }
+}
+
+/// How long an attempt may take.
+pub fn deadline_millis(env: &Env) -> u64 {
+    config::number(env, config::PUSH_DEADLINE_SECONDS)
+        .map_or(PUSH_DEADLINE_MILLIS, |secs| secs.clamp(1, 300) * 1_000)
 }
 
 /// Sends a push once; `push_id` is the same on every attempt. Every failure is an outcome; nothing is lost by one.
@@ -90,25 +97,19 @@ pub async fn send(
     let attempt = pin!(try_send(
         env, job, push_id, parts, assembly, inline, &signal
     ));
-    let later = |reason| Sent::Asked(Outcome::retry_later(format!("error pushing: {reason}")));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
-    match select(
-        attempt,
-        Delay::from(Duration::from_millis(PUSH_DEADLINE_MILLIS)),
-    )
-    .await
-    {
+    let deadline = deadline_millis(env);
+    match select(attempt, Delay::from(Duration::from_millis(deadline))).await {
         Either::Left((Ok(outcome), _)) => Sent::Asked(outcome),
-        Either::Left((Err(SourceError::Failed(reason)), _)) => later(reason),
+        Either::Left((Err(SourceError::Failed(reason)), _)) => {
+            Sent::Asked(Outcome::internal(&reason))
+        }
         Either::Left((Err(SourceError::Gone { object, reason }), _)) => {
             Sent::Gone { object, reason }
         }
         Either::Right(_) => {
             controller.abort();
-            later(format!(
-                "no answer within {} s",
-                PUSH_DEADLINE_MILLIS / 1000
-            ))
+            Sent::Asked(Outcome::timed_out(deadline / 1000))
         }
     }
 }
@@ -158,9 +159,7 @@ async fn try_send(
         Ok(resolved) => resolved,
         // A secret that is not set, for one.
         Err(e) => {
-            return Ok(Outcome::misconfigured(format!(
-                "error pushing: destination_conf: {e}"
-            )));
+            return Ok(Outcome::misconfigured(&format!("destination_conf: {e}")));
         }
     };
     let form = destination::Push {
@@ -198,18 +197,27 @@ async fn try_send(
     Ok(Outcome::from_answer(&resolved, &answer, now_unix_secs))
 }
 
-/// As much of an answer as anybody looks at. An answer that breaks off or never ends still has its status.
+/// As much of an answer as anybody looks at, and as comes soon. An answer that breaks off or never ends still has its
+/// status, and that is what counts.
 pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
     let Some(stream) = response.body() else {
         return Vec::new();
     };
-    let Ok(mut reader) = BlockReader::with_block_bytes(&stream, ANSWER_MAX_BYTES) else {
+    let Ok(mut reader) = BlockReader::as_it_comes(&stream, ANSWER_MAX_BYTES) else {
         return Vec::new();
     };
-    let bytes = match reader.next().await {
-        Ok(Some(block)) => block.to_vec(),
-        _ => Vec::new(),
-    };
+    let mut bytes = Vec::new();
+    {
+        let read = pin!(async {
+            while bytes.len() < ANSWER_MAX_BYTES
+                && let Ok(Some(block)) = reader.next().await
+            {
+                bytes.extend(block.to_vec());
+            }
+        });
+        let enough = Delay::from(Duration::from_millis(ANSWER_BODY_DEADLINE_MILLIS));
+        select(read, enough).await;
+    }
     reader.cancel().await;
     bytes
 }

@@ -181,6 +181,7 @@ impl JobInput {
             last_complete: None,
             last_error: None,
             error_message: None,
+            disabled_by_failing_at_millis: None,
         };
         self.change(&mut job);
         check_fields(&job)?;
@@ -217,6 +218,7 @@ impl JobInput {
     fn change(self, job: &mut Job) {
         if let Some(enabled) = self.enabled {
             job.enabled = enabled;
+            job.disabled_by_failing_at_millis = None;
         }
         if let Some(destination_conf) = self.destination_conf {
             job.destination_conf = destination_conf;

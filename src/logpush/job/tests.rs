@@ -41,6 +41,7 @@ fn full() -> Job {
         error_message: Some(
             "error 500: error pushing: error uploading to https: status:500".into(),
         ),
+        disabled_by_failing_at_millis: None,
     }
 }
 
@@ -375,6 +376,24 @@ fn a_change_touches_only_what_it_names() {
             ..job.clone()
         })
     );
+}
+
+#[test]
+fn a_job_that_was_disabled_by_failing_goes_on_selecting_until_somebody_says_whether_it_is_enabled()
+{
+    let disabled = full().disabled_by_failing(5);
+    assert!(!disabled.enabled && disabled.is_selecting());
+    let stored = serde_json::to_string(&disabled).unwrap();
+    assert!(stored.ends_with(r#","disabled_by_failing_at_millis":5}"#));
+    assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), disabled);
+    let change = |body: Value| input(&body).unwrap().apply_to(&disabled).unwrap();
+    assert!(change(json!({"name": "other"})).is_selecting());
+    let (on, off) = (
+        change(json!({"enabled": true})),
+        change(json!({"enabled": false})),
+    );
+    assert_eq!((on.enabled, on.disabled_by_failing_at_millis), (true, None));
+    assert!(!off.is_selecting());
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Batch<'_> {
             Err(e) => self.owe(job_id, &e.to_string()),
             Ok(AppendAnswer::Full) => {
                 archive::delete_all(self.bucket, &ready.spooled).await;
-                self.owe(job_id, "the outbox is full")
+                self.owe(job_id, owed::FULL)
             }
             Ok(AppendAnswer::Duplicate(holding)) => {
                 archive::delete_all(self.bucket, &ready.spooled).await;

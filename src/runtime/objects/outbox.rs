@@ -9,19 +9,19 @@
 
 use super::registry::{JobRow, JobsQuery, Update};
 use super::{Class, REGISTRY_NAME, answer, blob, call, now_millis, question};
-use crate::destination::{Failure, Outcome};
+use crate::destination::{Failure, Outcome, network};
 use crate::ledger::minute_of;
-use crate::limits::{OUTBOX_MAX_BYTES, PUSH_DEADLINE_MILLIS, REMEMBER_BATCH_MILLIS};
+use crate::limits::{OUTBOX_MAX_BYTES, REMEMBER_BATCH_MILLIS};
 use crate::logpush::job::Job;
 use crate::outbox::{
     Append, AppendAnswer, CurrentPush, DeadLetter, Effect, EntryFacts, EntrySource, Event, Head,
-    Health, Holding, JobState, PushLimits, Queue, Selected, Selection, Step, Summary, Trouble,
-    Waiting, cut, gather, step,
+    Health, Holding, JobState, Pace, Prospect, PushLimits, Queue, Selected, Selection, Step,
+    Summary, Trouble, Waiting, cut, gather, step,
 };
 use crate::route::{Assembly, NDJSON};
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
-use crate::runtime::push::{self, Part, Sent};
+use crate::runtime::push::{self, Part, Sent, SourceError};
 use crate::runtime::{archive, config, owed};
 use crate::time::rfc3339_millis;
 use js_sys::Uint8Array;
@@ -69,7 +69,7 @@ const MIGRATIONS: &[&str] = &["
         records = records + NEW.records - OLD.records,
         inline_bytes = inline_bytes + coalesce(length(NEW.payload), 0) - coalesce(length(OLD.payload), 0); END;
     CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL, batch TEXT NOT NULL,
-        minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER, reason TEXT NOT NULL,
+        minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
 ];
 
@@ -79,8 +79,8 @@ const GATHER_ENTRIES: u64 = 1_000;
 /// How long one alarm pushes before it lets others in; far below the platform's 15 minutes.
 const ALARM_MILLIS: u64 = 60_000;
 
-/// When the alarm looks again, should it die in the middle of a push: after the push has had its deadline.
-const REARM_MILLIS: u64 = PUSH_DEADLINE_MILLIS + 15_000;
+/// How long after a push's deadline the alarm looks again, should it die in the middle of one.
+const REARM_MARGIN_MILLIS: u64 = 15_000;
 
 /// See the module.
 #[durable_object(alarm)]
@@ -113,6 +113,10 @@ impl DurableObject for Outbox {
             },
             "/holding" => match question::<String>(&mut request).await {
                 Ok((batch_id, _)) => answer(self.holding(&batch_id)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/prospect" => match question::<String>(&mut request).await {
+                Ok((batch_id, _)) => answer(self.prospect(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/health" => answer(self.health()),
@@ -185,7 +189,7 @@ struct DeadRow {
     batch: String,
     records: u64,
     bytes: u64,
-    status: Option<u16>,
+    status: u16,
     reason: String,
     received_at: u64,
     died_at: u64,
@@ -269,8 +273,7 @@ impl Outbox {
         if let Some(holding) = self.holding(&append.batch_id)? {
             return Ok(AppendAnswer::Duplicate(holding));
         }
-        let most = config::number(&self.env, "OUTBOX_MAX_BYTES").unwrap_or(OUTBOX_MAX_BYTES);
-        if self.held()?.inline_bytes + u64::from(inline.length()) > most {
+        if self.held()?.inline_bytes + u64::from(inline.length()) > self.max_bytes() {
             return Ok(AppendAnswer::Full);
         }
         let now = now_millis();
@@ -330,6 +333,18 @@ impl Outbox {
             bytes,
             minute,
         }))
+    }
+
+    fn max_bytes(&self) -> u64 {
+        config::number(&self.env, config::OUTBOX_MAX_BYTES).unwrap_or(OUTBOX_MAX_BYTES)
+    }
+
+    fn prospect(&self, batch_id: &str) -> Result<Prospect> {
+        Ok(match self.holding(batch_id)? {
+            Some(holding) => Prospect::Duplicate(holding),
+            None if self.held()?.inline_bytes >= self.max_bytes() => Prospect::Full,
+            None => Prospect::Room,
+        })
     }
 
     /// What this outbox took of a batch, if it did within [`REMEMBER_BATCH_MILLIS`].
@@ -430,7 +445,23 @@ impl Outbox {
             }),
             limits,
             trouble: self.trouble()?,
+            pace: self.pace(),
         })
+    }
+
+    fn pace(&self) -> Pace {
+        let secs = |name| config::number(&self.env, name);
+        Pace::with(
+            secs(config::RETRY_MAX_SECONDS),
+            secs(config::PROBE_MAX_SECONDS),
+            secs(config::DISABLE_AFTER_SECONDS),
+        )
+    }
+
+    /// Before work that may take as long as a push: should it die, the alarm comes again.
+    async fn rearm(&self) -> Result<()> {
+        let at = now_millis() + push::deadline_millis(&self.env) + REARM_MARGIN_MILLIS;
+        self.arm(at).await
     }
 
     /// Pushes until nothing is due. Returns when to look again, unless the alarm set before the work does.
@@ -443,7 +474,7 @@ impl Outbox {
         if self.held()?.records == 0 {
             return Ok(None);
         }
-        self.arm(started + REARM_MILLIS).await?;
+        self.rearm().await?;
         let mut row = self.job().await?;
         loop {
             if now_millis() > started + ALARM_MILLIS {
@@ -479,7 +510,7 @@ impl Outbox {
                 Effect::FormPush(limits) => self.form_push(&limits)?,
                 Effect::CutHead(limits) => {
                     let Some(row) = &row else { return Ok(None) };
-                    self.arm(now_millis() + REARM_MILLIS).await?;
+                    self.rearm().await?;
                     self.cut_head(row, &limits).await?;
                 }
                 Effect::Discard => {
@@ -492,7 +523,7 @@ impl Outbox {
                 }
                 Effect::SendPush => {
                     let Some(row) = &row else { return Ok(None) };
-                    self.arm(now_millis() + REARM_MILLIS).await?;
+                    self.rearm().await?;
                     match self.send(row).await? {
                         Sent::Asked(outcome) => {
                             let event = Event::Answered {
@@ -565,12 +596,7 @@ impl Outbox {
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
             Ok(bytes) => bytes,
-            Err(push::SourceError::Gone { object, reason }) => {
-                return self.bury_gone(&object, &reason);
-            }
-            Err(push::SourceError::Failed(reason)) => {
-                return Err(worker::Error::RustError(reason));
-            }
+            Err(e) => return self.bury_or_fail(e),
         };
         let assembly = assembly_of(head.assembly.as_deref())?;
         let limits = limits.beside(assembly.as_ref());
@@ -627,12 +653,7 @@ impl Outbox {
                 copied.clean_up(&self.env).await?;
                 return self.bury_gone(object, &reason);
             }
-            Err(push::SourceError::Gone { object, reason }) => {
-                return self.bury_gone(&object, &reason);
-            }
-            Err(push::SourceError::Failed(reason)) => {
-                return Err(worker::Error::RustError(reason));
-            }
+            Err(e) => return self.bury_or_fail(e),
         };
         let count = copied.segments.len() as i64;
         sql.atomically(|| {
@@ -678,18 +699,10 @@ impl Outbox {
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let assembly = self.push_assembly(&current.id)?;
-        let mut bytes = Vec::new();
-        for part in self.parts(&current.id)? {
-            match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
-                Ok(read) => bytes.extend(read.to_vec()),
-                Err(push::SourceError::Gone { object, reason }) => {
-                    return self.bury_gone(&object, &reason);
-                }
-                Err(push::SourceError::Failed(reason)) => {
-                    return Err(worker::Error::RustError(reason));
-                }
-            }
-        }
+        let bytes = match self.bytes_of(&row.job, &self.parts(&current.id)?).await {
+            Ok(bytes) => bytes,
+            Err(e) => return self.bury_or_fail(e),
+        };
         let object = format!(
             "dead-letters/{}/{}/{}",
             row.job.scope, row.job.id, current.id
@@ -699,12 +712,7 @@ impl Outbox {
         let metadata = [
             ("job", row.job.id.to_string()),
             ("dataset", row.job.dataset.clone()),
-            (
-                "status",
-                failure
-                    .status
-                    .map_or_else(String::new, |status| status.to_string()),
-            ),
+            ("status", failure.status.to_string()),
             ("reason", failure.reason.clone()),
             ("refused-at", rfc3339_millis(now_millis())),
         ];
@@ -720,7 +728,7 @@ impl Outbox {
                     assembly, last_event) SELECT push, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
                     min(received_at), ?, ?, min(assembly), max(last_event) FROM entries WHERE push = ? GROUP BY push",
                 params![
-                    failure.status.map(u64::from),
+                    u64::from(failure.status),
                     &failure.reason,
                     now_millis(),
                     &object,
@@ -735,15 +743,54 @@ impl Outbox {
         self.delete_unreferenced(objects).await
     }
 
+    /// The raw bytes of a push that is small enough to be dead: one record, or one segment that can not be cut.
+    async fn bytes_of(
+        &self,
+        job: &Job,
+        parts: &[Part],
+    ) -> std::result::Result<Vec<u8>, SourceError> {
+        let bucket = self
+            .env
+            .bucket(config::ARCHIVE)
+            .map_err(|e| e.to_string())?;
+        let mut bytes = Vec::new();
+        for part in parts {
+            match (part.kind.as_str(), &part.object) {
+                ("archive", Some(object)) => {
+                    let copied = owed::copy_all(&self.env, job, object).await?;
+                    let read = copied.bytes(&bucket).await;
+                    copied
+                        .clean_up(&self.env)
+                        .await
+                        .map_err(|e| e.to_string())?;
+                    bytes.extend(read?);
+                }
+                _ => {
+                    let read = push::bytes_of(&bucket, part, |seq| self.payload(seq)).await?;
+                    bytes.extend(read.to_vec());
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// What can not be read any more is dead; anything else is tried again.
+    fn bury_or_fail(&self, error: SourceError) -> Result<()> {
+        match error {
+            SourceError::Gone { object, reason } => self.bury_gone(&object, &reason),
+            SourceError::Failed(reason) => Err(worker::Error::RustError(reason)),
+        }
+    }
+
     /// What an entry refers to is not in R2 any more: its records are in no queue, and nobody can wait for them.
     fn bury_gone(&self, object: &str, reason: &str) -> Result<()> {
         let sql = self.sql()?;
         sql.atomically(|| {
             sql.run(
-                "INSERT INTO dead (push, batch, minute, records, bytes, reason, received_at, died_at)
-                    SELECT coalesce(push, ''), batch, minute, records, bytes, ?, received_at, ? FROM entries
+                "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at)
+                    SELECT coalesce(push, ''), batch, minute, records, bytes, ?, ?, received_at, ? FROM entries
                     WHERE object = ?",
-                params![reason, now_millis(), object],
+                params![u64::from(network::INTERNAL), reason, now_millis(), object],
             )?;
             sql.run(
                 "UPDATE health SET last_error = ?, error_message = ?",
@@ -757,13 +804,9 @@ impl Outbox {
 
     /// Nothing was accepted for a day. The queue keeps what it has; whoever enables the job goes on where it stopped.
     async fn disable(&self, row: &JobRow) -> Result<()> {
-        let job = Job {
-            enabled: false,
-            ..row.job.clone()
-        };
         let update = Update {
-            expected_version: job.version,
-            job,
+            expected_version: row.job.version,
+            job: row.job.clone().disabled_by_failing(now_millis()),
         };
         let _: Option<Job> =
             call(&self.env, Class::Registry, REGISTRY_NAME, "update", &update).await?;
@@ -864,8 +907,7 @@ impl Outbox {
 
     async fn send(&self, row: &JobRow) -> Result<Sent> {
         let Some(current) = self.current_push()? else {
-            let what = "error pushing: there is no push to send";
-            return Ok(Sent::Asked(Outcome::retry_later(what.to_owned())));
+            return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
         };
         self.sql()?
             .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
