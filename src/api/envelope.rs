@@ -39,6 +39,8 @@ pub enum ApiError {
     ReadOnly,
     /// 404, code 1006: no such job in this zone or account.
     JobNotFound,
+    /// 404, code 1009: the job has no such dead letter.
+    DeadLetterNotFound,
     /// 404, code 1008: the catalogue has no such dataset.
     UnknownDataset {
         /// Its name, as sent.
@@ -73,6 +75,7 @@ impl ApiError {
             Self::Unauthenticated => 401,
             Self::ReadOnly => 403,
             Self::JobNotFound
+            | Self::DeadLetterNotFound
             | Self::UnknownDataset { .. }
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
@@ -92,6 +95,7 @@ impl ApiError {
             Self::JobNotFound => 1006,
             Self::Conflict => 1007,
             Self::UnknownDataset { .. } => 1008,
+            Self::DeadLetterNotFound => 1009,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
             Self::Unauthenticated => 10000,
@@ -114,6 +118,7 @@ impl fmt::Display for ApiError {
             }
             Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
+            Self::DeadLetterNotFound => f.write_str("dead letter not found: it was sent again, deleted, or never there"),
             Self::UnknownDataset { dataset } => {
                 write!(f, "dataset: {}", catalogue::unknown(dataset))
             }
@@ -166,6 +171,12 @@ mod tests {
                 "this call is not allowed with a read token; use the API token",
             ),
             (ApiError::JobNotFound, 404, 1006, "job not found"),
+            (
+                ApiError::DeadLetterNotFound,
+                404,
+                1009,
+                "dead letter not found: it was sent again, deleted, or never there",
+            ),
             (
                 ApiError::UnknownDataset {
                     dataset: "http_request".into(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::checks::{self, Destination};
 use super::{
     Access, ApiError, ApiResponse, Call, DestinationTester, JobRules, JobStore, MAX_REQUEST_BYTES,
-    Route, Services, datasets,
+    Route, Services, datasets, dead_letters,
 };
 use crate::logpush::job::{Job, JobInput, JobInputError};
 use crate::logpush::scope::Scope;
@@ -13,7 +13,16 @@ use crate::logpush::scope::Scope;
 /// How often a change is made again because another one came between reading the job and writing it.
 const MAX_UPDATE_ATTEMPTS: usize = 3;
 
-/// Does a call and answers it. `body` is the request's, or its first [`MAX_REQUEST_BYTES`] + 1 bytes.
+/// What a request brings beside its method and path.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Content<'a> {
+    /// What stands behind the `?`, without it.
+    pub query: &'a str,
+    /// The body, or its first [`MAX_REQUEST_BYTES`] + 1 bytes.
+    pub body: &'a [u8],
+}
+
+/// Does a call and answers it.
 ///
 /// A caller without access gets 401, one with read access 403 unless the call only reads. Reads with read access get
 /// `destination_conf` masked. A change checks what it changes, not what was there before: a job that an older version let
@@ -24,10 +33,10 @@ const MAX_UPDATE_ATTEMPTS: usize = 3;
 pub async fn handle(
     route: &Route,
     access: Access,
-    body: &[u8],
+    content: Content<'_>,
     services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
 ) -> ApiResponse {
-    match answer(route, access, body, services).await {
+    match answer(route, access, content, services).await {
         Ok(result) => ApiResponse::ok(result),
         Err(error) => error.into(),
     }
@@ -36,10 +45,11 @@ pub async fn handle(
 async fn answer(
     route: &Route,
     access: Access,
-    body: &[u8],
+    content: Content<'_>,
     services: &Services<'_, impl JobStore, impl JobRules, impl DestinationTester>,
 ) -> Result<Value, ApiError> {
     let Route { scope, call } = route;
+    let Content { query, body } = content;
     let mask = match access {
         Access::None => return Err(ApiError::Unauthenticated),
         Access::Read if call.needs_write() => return Err(ApiError::ReadOnly),
@@ -71,6 +81,14 @@ async fn answer(
             } else {
                 Err(ApiError::JobNotFound)
             }
+        }
+        Call::ListDeadLetters(id) => dead_letters::list(scope, *id, query, store).await,
+        Call::GetDeadLetter(id, number) => dead_letters::one(scope, *id, *number, store).await,
+        Call::Redrive(id) => dead_letters::redrive(scope, *id, body, store).await,
+        Call::RedriveOne(id, number) => dead_letters::redrive_one(scope, *id, *number, store).await,
+        Call::DeleteDeadLetters(id) => dead_letters::delete(scope, *id, body, store).await,
+        Call::DeleteDeadLetter(id, number) => {
+            dead_letters::delete_one(scope, *id, *number, store).await
         }
         Call::DatasetJobs(dataset) => {
             let mut jobs = store.list(scope).await?;

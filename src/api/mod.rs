@@ -6,6 +6,7 @@
 mod access;
 mod checks;
 mod datasets;
+mod dead_letters;
 mod envelope;
 mod jobs;
 mod ownership;
@@ -15,8 +16,9 @@ mod services;
 mod tests;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
+pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
-pub use jobs::handle;
+pub use jobs::{Content, handle};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};

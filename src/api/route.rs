@@ -26,6 +26,18 @@ pub enum Call {
     UpdateJob(u64),
     /// `DELETE {S}/logpush/jobs/{id}`
     DeleteJob(u64),
+    /// `GET {S}/logpush/jobs/{id}/dead-letters`
+    ListDeadLetters(u64),
+    /// `DELETE {S}/logpush/jobs/{id}/dead-letters`
+    DeleteDeadLetters(u64),
+    /// `POST {S}/logpush/jobs/{id}/dead-letters/redrive`
+    Redrive(u64),
+    /// `GET {S}/logpush/jobs/{id}/dead-letters/{number}`
+    GetDeadLetter(u64, u64),
+    /// `DELETE {S}/logpush/jobs/{id}/dead-letters/{number}`
+    DeleteDeadLetter(u64, u64),
+    /// `POST {S}/logpush/jobs/{id}/dead-letters/{number}/redrive`
+    RedriveOne(u64, u64),
     /// `GET {S}/logpush/datasets/{dataset}/jobs`
     DatasetJobs(String),
     /// `GET {S}/logpush/datasets/{dataset}/fields`
@@ -67,18 +79,25 @@ impl Route {
 
 impl Call {
     /// Whether a read token is not enough: the call changes something, sends something to a destination, or answers a
-    /// question about a whole destination string, which a read token never sees.
+    /// question about a whole destination string, which a read token never sees. Records are read with a read token: it
+    /// sees what went wrong, and with which record.
     #[must_use]
     pub fn needs_write(&self) -> bool {
         match self {
             Self::ListJobs
             | Self::GetJob(_)
+            | Self::ListDeadLetters(_)
+            | Self::GetDeadLetter(..)
             | Self::DatasetJobs(_)
             | Self::Fields(_)
             | Self::DefaultFields(_) => false,
             Self::CreateJob
             | Self::UpdateJob(_)
             | Self::DeleteJob(_)
+            | Self::DeleteDeadLetters(_)
+            | Self::DeleteDeadLetter(..)
+            | Self::Redrive(_)
+            | Self::RedriveOne(..)
             | Self::Ownership
             | Self::ValidateOwnership
             | Self::ValidateDestination
@@ -99,7 +118,7 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
             }),
         },
         ["jobs", id] => {
-            let id = job_id(id).ok_or(ApiError::NoRoute)?;
+            let id = number(id).ok_or(ApiError::NoRoute)?;
             match method {
                 "GET" => Ok(Call::GetJob(id)),
                 "PUT" => Ok(Call::UpdateJob(id)),
@@ -108,6 +127,10 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
                     allowed: "GET, PUT, DELETE",
                 }),
             }
+        }
+        ["jobs", id, "dead-letters", rest @ ..] => {
+            let id = number(id).ok_or(ApiError::NoRoute)?;
+            dead_letters(method, id, rest)
         }
         ["datasets", dataset, rest @ ..] if is_dataset(dataset) => {
             let dataset = (*dataset).to_owned();
@@ -134,6 +157,32 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
     }
 }
 
+/// What stands behind `dead-letters/`.
+fn dead_letters(method: &str, job: u64, path: &[&str]) -> Result<Call, ApiError> {
+    match path {
+        [] => match method {
+            "GET" => Ok(Call::ListDeadLetters(job)),
+            "DELETE" => Ok(Call::DeleteDeadLetters(job)),
+            _ => Err(ApiError::MethodNotAllowed {
+                allowed: "GET, DELETE",
+            }),
+        },
+        ["redrive"] => only("POST", method, Call::Redrive(job)),
+        [id, rest @ ..] => {
+            let number = number(id).ok_or(ApiError::NoRoute)?;
+            match (rest, method) {
+                ([], "GET") => Ok(Call::GetDeadLetter(job, number)),
+                ([], "DELETE") => Ok(Call::DeleteDeadLetter(job, number)),
+                ([], _) => Err(ApiError::MethodNotAllowed {
+                    allowed: "GET, DELETE",
+                }),
+                (["redrive"], _) => only("POST", method, Call::RedriveOne(job, number)),
+                _ => Err(ApiError::NoRoute),
+            }
+        }
+    }
+}
+
 fn only(allowed: &'static str, method: &str, call: Call) -> Result<Call, ApiError> {
     if method == allowed {
         Ok(call)
@@ -149,7 +198,7 @@ fn is_dataset(segment: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-fn job_id(segment: &str) -> Option<u64> {
+fn number(segment: &str) -> Option<u64> {
     // `parse` alone would take a `+`.
     segment
         .bytes()
@@ -174,6 +223,20 @@ mod tests {
             ("GET", "/jobs/7", Call::GetJob(7)),
             ("PUT", "/jobs/7", Call::UpdateJob(7)),
             ("DELETE", "/jobs/7", Call::DeleteJob(7)),
+            ("GET", "/jobs/7/dead-letters", Call::ListDeadLetters(7)),
+            ("DELETE", "/jobs/7/dead-letters", Call::DeleteDeadLetters(7)),
+            ("POST", "/jobs/7/dead-letters/redrive", Call::Redrive(7)),
+            ("GET", "/jobs/7/dead-letters/3", Call::GetDeadLetter(7, 3)),
+            (
+                "DELETE",
+                "/jobs/7/dead-letters/3",
+                Call::DeleteDeadLetter(7, 3),
+            ),
+            (
+                "POST",
+                "/jobs/7/dead-letters/3/redrive",
+                Call::RedriveOne(7, 3),
+            ),
             (
                 "GET",
                 "/datasets/dns_logs/jobs",
@@ -222,6 +285,10 @@ mod tests {
             ("DELETE", "/jobs", "GET, POST"),
             ("get", "/jobs", "GET, POST"),
             ("OPTIONS", "/jobs", "GET, POST"),
+            ("POST", "/jobs/7/dead-letters", "GET, DELETE"),
+            ("POST", "/jobs/7/dead-letters/3", "GET, DELETE"),
+            ("GET", "/jobs/7/dead-letters/redrive", "POST"),
+            ("GET", "/jobs/7/dead-letters/3/redrive", "POST"),
             ("POST", "/datasets/dns_logs/jobs", "GET"),
             ("PUT", "/datasets/dns_logs/fields", "GET"),
             ("GET", "/ownership", "POST"),
@@ -263,6 +330,9 @@ mod tests {
             "/client/v4/zones/z1/logpush/jobs/",
             "/client/v4/zones/z1/logpush/jobs/x",
             "/client/v4/zones/z1/logpush/jobs/+7",
+            "/client/v4/zones/z1/logpush/jobs/x/dead-letters",
+            "/client/v4/zones/z1/logpush/jobs/7/dead-letters/x",
+            "/client/v4/zones/z1/logpush/jobs/7/dead-letters/3/x",
             "/client/v4/zones/z1/logpush/jobs/",
             "/client/v4/zones/z1/logpush/jobs/99999999999999999999",
             "/client/v4/zones/z1/logpush/jobs/7/x",

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{ApiError, OwnershipKey};
 use crate::logpush::job::{Job, NewJob};
 use crate::logpush::scope::Scope;
+use crate::outbox::{DeadLetter, Selected, Selection};
 
 /// The job store could not be asked, or its answer is not known. The text is for the operator's log and must hold no
 /// `destination_conf`; the caller of the API does not see it.
@@ -55,6 +56,28 @@ pub trait JobStore {
 
     /// Forgets a job; whether there was one in this zone or account.
     async fn delete(&self, scope: &Scope, id: u64) -> Result<bool, StoreError>;
+
+    /// Dead letters of a job, lowest number first.
+    async fn dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// The first [`CONTENT_MAX_BYTES`](super::CONTENT_MAX_BYTES) of a dead letter's records, as they would be pushed;
+    /// `None` when they are not there any more.
+    async fn dead_letter_content(&self, letter: &DeadLetter)
+    -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Puts dead letters back into the job's queue, or counts those that would be.
+    async fn redrive(&self, job: u64, selection: &Selection) -> Result<Selected, StoreError>;
+
+    /// Deletes dead letters, or counts those that would be.
+    async fn discard_dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> Result<Selected, StoreError>;
 }
 
 /// The rules about a job's content which need more than the job: the catalogue of datasets, the filter's parser, what

@@ -1,6 +1,7 @@
 //! The handlers over a store in memory.
 
 mod checks;
+mod dead_letters;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,6 +14,7 @@ use super::*;
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::{Job, NewJob};
 use crate::logpush::scope::Scope;
+use crate::outbox::{DeadLetter, Selected, Selection};
 
 /// Nothing here waits for anything, so one poll is enough.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -32,6 +34,8 @@ struct Memory {
     tested: RefCell<Vec<String>>,
     /// What was put into storage.
     files: RefCell<Vec<String>>,
+    /// Dead letters, each with its job.
+    letters: RefCell<Vec<(u64, DeadLetter)>>,
 }
 
 impl Memory {
@@ -113,6 +117,49 @@ impl JobStore for Memory {
         jobs.retain(|job| job.scope != *scope || job.id != id);
         Ok(jobs.len() < before)
     }
+
+    async fn dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.check()?;
+        let letters = self.letters.borrow();
+        let chosen = letters.iter().filter(|(owner, letter)| {
+            *owner == job && (selection.ids.is_empty() || selection.ids.contains(&letter.id))
+        });
+        Ok(chosen.map(|(_, letter)| letter.clone()).collect())
+    }
+
+    async fn dead_letter_content(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check()?;
+        Ok(letter.object.is_some().then(|| b"{\"a\":1}\n".to_vec()))
+    }
+
+    async fn redrive(&self, job: u64, selection: &Selection) -> Result<Selected, StoreError> {
+        let chosen = self.dead_letters(job, selection).await?;
+        if !selection.dry_run {
+            let ids: Vec<u64> = chosen.iter().map(|letter| letter.id).collect();
+            let mut letters = self.letters.borrow_mut();
+            letters.retain(|(owner, letter)| *owner != job || !ids.contains(&letter.id));
+        }
+        Ok(Selected {
+            dead_letters: chosen.len() as u64,
+            records: chosen.iter().map(|letter| letter.records).sum(),
+            ..Selected::default()
+        })
+    }
+
+    async fn discard_dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> Result<Selected, StoreError> {
+        self.redrive(job, selection).await
+    }
 }
 
 struct Rules;
@@ -182,6 +229,7 @@ const JOB_1: &str = "/client/v4/zones/z1/logpush/jobs/1";
 const CONF: &str = "https://h.example/in?tags=a&header_Authorization=Bearer%20s3cret";
 
 fn call_as(store: &Memory, access: Access, method: &str, path: &str, body: &[u8]) -> ApiResponse {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     match Route::parse(method, path) {
         Ok(route) => {
             let key = OwnershipKey::derive("api-token");
@@ -192,7 +240,7 @@ fn call_as(store: &Memory, access: Access, method: &str, path: &str, body: &[u8]
                 ownership: key.as_ref(),
                 now_unix_secs: NOW,
             };
-            now(handle(&route, access, body, &services))
+            now(handle(&route, access, Content { query, body }, &services))
         }
         Err(error) => error.into(),
     }

@@ -194,4 +194,7 @@ pub struct Selected {
     pub records: u64,
     /// Chosen, but their records are not there any more: they can not be sent again.
     pub unavailable: u64,
+    /// Would have been chosen, had there been no limit: the same call again takes them.
+    #[serde(default)]
+    pub left: u64,
 }

@@ -5,8 +5,9 @@ use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
 use super::{config, jobs};
 use crate::api::{
-    Access, ApiError, ApiResponse, JobRules, JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route,
-    Services, StoreError, authorize, handle as answer, presented_token,
+    Access, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
+    MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize, handle as answer,
+    presented_token,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -14,7 +15,7 @@ use crate::logpush::filter::Filter;
 use crate::logpush::job::{Job, NewJob};
 use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::Scope;
-use crate::outbox::{Health, instance_name};
+use crate::outbox::{DeadLetter, Health, Selected, Selection, instance_name};
 use crate::time;
 use futures_util::future::join_all;
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,7 +54,12 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
                     ownership: ownership.as_ref(),
                     now_unix_secs: now_millis() / 1000,
                 };
-                answer(&route, access, &body, &services).await
+                let url = request.url()?;
+                let content = Content {
+                    query: url.query().unwrap_or_default(),
+                    body: &body,
+                };
+                answer(&route, access, content, &services).await
             }
             None => ApiError::BodyTooLarge.into(),
         },
@@ -112,6 +118,23 @@ impl Registry<'_> {
                 text: "the job registry did not answer; try again".to_owned(),
             }
         })
+    }
+
+    async fn outbox<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        job: u64,
+        operation: &str,
+        question: &Q,
+    ) -> std::result::Result<A, StoreError> {
+        let name = instance_name(job);
+        call(self.env, Class::Outbox, &name, operation, question)
+            .await
+            .map_err(|e| {
+                worker::console_error!("{name}: {e}");
+                StoreError {
+                    text: "the job's outbox did not answer; try again".to_owned(),
+                }
+            })
     }
 
     async fn jobs(
@@ -202,6 +225,57 @@ impl JobStore for Registry<'_> {
         let deleted = self.call("delete", &id).await;
         self.changed(id).await;
         deleted
+    }
+
+    async fn dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> std::result::Result<Vec<DeadLetter>, StoreError> {
+        self.outbox(job, "dead-letters", selection).await
+    }
+
+    async fn dead_letter_content(
+        &self,
+        letter: &DeadLetter,
+    ) -> std::result::Result<Option<Vec<u8>>, StoreError> {
+        let Some(object) = &letter.object else {
+            return Ok(None);
+        };
+        let unreadable = |e: worker::Error| {
+            worker::console_error!("{object}: {e}");
+            StoreError {
+                text: "the dead letter could not be read; try again".to_owned(),
+            }
+        };
+        let bucket = self.env.bucket(config::ARCHIVE).map_err(unreadable)?;
+        let length = letter.bytes.min(CONTENT_MAX_BYTES as u64);
+        let found = bucket
+            .get(object)
+            .range(worker::Range::OffsetWithLength { offset: 0, length })
+            .execute()
+            .await
+            .map_err(unreadable)?;
+        match found.as_ref().and_then(worker::Object::body) {
+            Some(body) => body.bytes().await.map(Some).map_err(unreadable),
+            None => Ok(None),
+        }
+    }
+
+    async fn redrive(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> std::result::Result<Selected, StoreError> {
+        self.outbox(job, "redrive", selection).await
+    }
+
+    async fn discard_dead_letters(
+        &self,
+        job: u64,
+        selection: &Selection,
+    ) -> std::result::Result<Selected, StoreError> {
+        self.outbox(job, "discard-dead-letters", selection).await
     }
 }
 

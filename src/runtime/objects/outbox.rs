@@ -73,6 +73,10 @@ const MIGRATIONS: &[&str] = &["
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
 ];
 
+/// Which dead letters an [`outbox::Selection`](Selection) means.
+const CHOSEN: &str = "(?1 = '[]' OR id IN (SELECT value FROM json_each(?1))) AND id > ?2
+    AND (?3 IS NULL OR died_at >= ?3) AND (?4 IS NULL OR died_at <= ?4)";
+
 /// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
 const GATHER_ENTRIES: u64 = 1_000;
 
@@ -1039,9 +1043,10 @@ impl Outbox {
     fn dead_letters(&self, selection: &Selection) -> Result<Vec<DeadLetter>> {
         let ids = serde_json::to_string(&selection.ids)?;
         let rows: Vec<DeadRow> = self.sql()?.rows(
-            "SELECT id, push, batch, records, bytes, status, reason, received_at, died_at, object FROM dead
-                WHERE (?1 = '[]' OR id IN (SELECT value FROM json_each(?1))) AND id > ?2
-                AND (?3 IS NULL OR died_at >= ?3) AND (?4 IS NULL OR died_at <= ?4) ORDER BY id LIMIT ?5",
+            &format!(
+                "SELECT id, push, batch, records, bytes, status, reason, received_at, died_at, object FROM dead
+                    WHERE {CHOSEN} ORDER BY id LIMIT ?5"
+            ),
             params![
                 &ids,
                 selection.after,
@@ -1065,12 +1070,35 @@ impl Outbox {
         Ok(rows.into_iter().map(letter).collect())
     }
 
+    /// How many dead letters a selection means, whatever its limit.
+    fn count_chosen(&self, selection: &Selection) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let ids = serde_json::to_string(&selection.ids)?;
+        let count: Option<Count> = self.sql()?.first(
+            &format!("SELECT count(*) AS count FROM dead WHERE {CHOSEN}"),
+            params![
+                &ids,
+                selection.after,
+                selection.since_millis,
+                selection.until_millis
+            ],
+        )?;
+        Ok(count.map_or(0, |row| row.count))
+    }
+
     /// Puts dead letters at the end of the queue. Their objects are deleted when they are delivered.
     async fn redrive(&self, selection: &Selection) -> Result<Selected> {
         let sql = self.sql()?;
         let selected = sql.atomically(|| {
-            let mut selected = Selected::default();
-            for letter in self.dead_letters(selection)? {
+            let chosen = self.dead_letters(selection)?;
+            let mut selected = Selected {
+                left: self.count_chosen(selection)?.saturating_sub(chosen.len() as u64),
+                ..Selected::default()
+            };
+            for letter in chosen {
                 selected.dead_letters += 1;
                 selected.records += letter.records;
                 if letter.object.is_none() {
@@ -1101,8 +1129,15 @@ impl Outbox {
     async fn discard_dead_letters(&self, selection: &Selection) -> Result<Selected> {
         let sql = self.sql()?;
         let (selected, objects) = sql.atomically(|| {
-            let (mut selected, mut objects) = (Selected::default(), Vec::new());
-            for letter in self.dead_letters(selection)? {
+            let chosen = self.dead_letters(selection)?;
+            let mut selected = Selected {
+                left: self
+                    .count_chosen(selection)?
+                    .saturating_sub(chosen.len() as u64),
+                ..Selected::default()
+            };
+            let mut objects = Vec::new();
+            for letter in chosen {
                 selected.dead_letters += 1;
                 selected.records += letter.records;
                 selected.unavailable += u64::from(letter.object.is_none());
