@@ -62,8 +62,10 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE entries ADD COLUMN assembly TEXT;",
     // Latest event time in the entry's batch; and in the last push that was accepted.
     "ALTER TABLE entries ADD COLUMN last_event INTEGER; ALTER TABLE health ADD COLUMN last_complete INTEGER;",
-    // JSON of `outbox::Trouble`; whether an entry's records can not be told apart; dead letters.
+    // JSON of `outbox::Trouble`; pushes that were ever formed; whether an entry's records can not be told apart; dead
+    // letters.
     "ALTER TABLE health ADD COLUMN trouble TEXT;
+    ALTER TABLE health ADD COLUMN formed_pushes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE entries ADD COLUMN indivisible INTEGER NOT NULL DEFAULT 0;
     CREATE TRIGGER entry_changes AFTER UPDATE OF records, payload ON entries BEGIN UPDATE held SET
         records = records + NEW.records - OLD.records,
@@ -475,7 +477,11 @@ impl Outbox {
             "DELETE FROM batches WHERE appended_at < ?",
             params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
         )?;
-        if self.held()?.records == 0 {
+        let has_dead = self
+            .sql()?
+            .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
+        // Dead letters wait for nothing, but they go when the job does.
+        if self.held()?.records == 0 && has_dead.length() == 0 {
             return Ok(None);
         }
         self.rearm().await?;
@@ -880,13 +886,20 @@ impl Outbox {
         let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
             return Ok(());
         };
-        // Of the batch and not of the time, so that two deployments fed with the same bytes agree.
+        // Never the same for other records, whatever was cut or sent again: a receiver drops what has an id that it knows.
+        #[derive(Deserialize)]
+        struct Own {
+            job: Option<u64>,
+            formed_pushes: u64,
+        }
+        let own: Option<Own> = sql.first("SELECT job, formed_pushes FROM health", params![])?;
         let mut hash = Sha256::new();
+        if let Some(own) = own {
+            hash.update(format!("{:?}/{}\n", own.job, own.formed_pushes));
+        }
         for row in taken {
             hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
         }
-        hash.update(first.seq.to_le_bytes());
-        hash.update(first.assembly.as_deref().unwrap_or_default());
         let id: String = hash
             .finalize()
             .iter()
@@ -901,6 +914,10 @@ impl Outbox {
                     taken.iter().map(|row| row.records).sum::<u64>(),
                     taken.iter().map(|row| row.bytes).sum::<u64>()
                 ],
+            )?;
+            sql.run(
+                "UPDATE health SET formed_pushes = formed_pushes + 1",
+                params![],
             )?;
             sql.run(
                 "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
