@@ -103,7 +103,7 @@ export class Client {
   async settled(scope: string, id: number): Promise<any> {
     return await eventually(`job ${id} to settle`, async () => {
       const job = await this.jobStats(scope, id);
-      return job.waiting.records === 0 && job.owed.batches === 0 ? job : undefined;
+      return job.waiting.records === 0 && job.parked.records === 0 && job.owed.batches === 0 ? job : undefined;
     });
   }
 }
