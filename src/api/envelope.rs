@@ -39,6 +39,11 @@ pub enum ApiError {
     ReadOnly,
     /// 404, code 1006: no such job in this zone or account.
     JobNotFound,
+    /// 404, code 1006: no such policy or webhook in this account.
+    NotFound {
+        /// What it would be.
+        what: &'static str,
+    },
     /// 404, code 1008: the catalogue has no such dataset.
     UnknownDataset {
         /// Its name, as sent.
@@ -73,6 +78,7 @@ impl ApiError {
             Self::Unauthenticated => 401,
             Self::ReadOnly => 403,
             Self::JobNotFound
+            | Self::NotFound { .. }
             | Self::UnknownDataset { .. }
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
@@ -89,7 +95,7 @@ impl ApiError {
         match self {
             Self::InvalidInput(_) => 1002,
             Self::ReadOnly => 1004,
-            Self::JobNotFound => 1006,
+            Self::JobNotFound | Self::NotFound { .. } => 1006,
             Self::Conflict => 1007,
             Self::UnknownDataset { .. } => 1008,
             Self::StorageUnavailable => 1100,
@@ -114,6 +120,7 @@ impl fmt::Display for ApiError {
             }
             Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
+            Self::NotFound { what } => write!(f, "{what} not found"),
             Self::UnknownDataset { dataset } => {
                 write!(f, "dataset: {}", catalogue::unknown(dataset))
             }
@@ -166,6 +173,12 @@ mod tests {
                 "this call is not allowed with a read token; use the API token",
             ),
             (ApiError::JobNotFound, 404, 1006, "job not found"),
+            (
+                ApiError::NotFound { what: "policy" },
+                404,
+                1006,
+                "policy not found",
+            ),
             (
                 ApiError::UnknownDataset {
                     dataset: "http_request".into(),

@@ -4,6 +4,7 @@
 //! to [`handle`].
 
 mod access;
+mod alerting;
 mod checks;
 mod datasets;
 mod envelope;
@@ -15,6 +16,10 @@ mod services;
 mod tests;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
+pub use alerting::{
+    AlertStore, AlertingCall, AlertingRoute, AlertingServices, HistoryPage, HistoryQuery,
+    WebhookTester, handle_alerting,
+};
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::handle;
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
