@@ -75,6 +75,8 @@ pub struct JobFacts {
     pub backlog_bytes: u64,
     /// When the oldest of them was received, RFC 3339.
     pub backlog_oldest: Option<String>,
+    /// `disabled` or `deleted`, by somebody: then what ends, ends because nobody waits for it any more.
+    pub stopped: Option<String>,
 }
 
 /// The facts of a dataset of one zone or account.
@@ -245,6 +247,9 @@ impl Occurrence {
             Some(text) => format!("\nLast error: {text}"),
             None => String::new(),
         };
+        if let (AlertEvent::End, Some(stopped)) = (self.event, &job.stopped) {
+            return format!("{who} was {stopped} and is no longer looked at, after {lasted}.");
+        }
         let (what, next) = match (self.event, self.alert_type) {
             (AlertEvent::End, AlertType::JobDisabled) => (
                 format!(

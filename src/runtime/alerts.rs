@@ -29,10 +29,6 @@ const EXCERPT_CHARS: usize = 200;
 ///
 /// # Errors
 /// When the object could not be asked: raise it again.
-#[allow(
-    dead_code,
-    reason = "outboxes raise; the detectors are in the object itself"
-)]
 pub async fn raise(env: &Env, occurrence: &Occurrence) -> worker::Result<()> {
     call(env, Class::Alerts, ALERTS_NAME, "raise", occurrence).await
 }
