@@ -23,6 +23,7 @@ fn job() -> Subject {
         backlog_records: 1_200,
         backlog_bytes: 90_000,
         backlog_oldest: Some("2026-07-01T09:55:00Z".into()),
+        stopped: None,
     })
 }
 
