@@ -11,7 +11,10 @@ import { pushBatch, type Answer, type PushOptions } from "./logpush.ts";
 export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token", READ_TOKEN: "read-token" };
 
 /** Unset unless a test sets them, whatever a developer's own .dev.vars says. */
-const UNSET = { ALLOW_PRIVATE_DESTINATIONS: "", UNKNOWN_DATASETS: "", BATCHES_IN_FLIGHT_MAX: "", OUTBOX_MAX_BYTES: "" };
+const UNSET = {
+  ALLOW_PRIVATE_DESTINATIONS: "", UNKNOWN_DATASETS: "", BATCHES_IN_FLIGHT_MAX: "", OUTBOX_MAX_BYTES: "", ALERT_EMAIL_FROM: "",
+  ALERT_SILENCE_TIMES: "", ALERT_SILENCE_AT_LEAST: "", ALERT_SILENCE_LEARN: "", ALERT_INVALID_PERCENT: "", ALERT_INVALID_LINES: "", ALERT_INVALID_WINDOW: "",
+};
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -111,11 +114,11 @@ export class TestWorker extends Client {
     this.#harness = harness;
   }
 
-  static async start(vars: Record<string, string> = {}): Promise<TestWorker> {
+  static async start(vars: Record<string, string> = {}, configPath = "wrangler.toml"): Promise<TestWorker> {
     if (!existsSync(new URL("../../build/index.js", import.meta.url))) throw new Error("there is no build: run `npm run build`");
     const harness = createTestHarness({
       root,
-      workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }],
+      workers: [{ configPath, prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }],
     });
     const { url } = await harness.listen();
     return new TestWorker(url.origin, harness);
@@ -159,6 +162,17 @@ export class TestWorker extends Client {
       }
     }
     return evicted;
+  }
+
+  /** What the cron trigger does. */
+  async scheduled(): Promise<void> {
+    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *" });
+    if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
+  }
+
+  /** What the Worker and the local runtime have printed. */
+  logs(): string {
+    return JSON.stringify(this.#harness.getLogs());
   }
 
   /** Calls an operation of a Durable Object as the Worker would: a line of JSON, then bytes. */
