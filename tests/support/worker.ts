@@ -170,11 +170,6 @@ export class TestWorker extends Client {
     if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
   }
 
-  /** What the Worker and the local runtime have printed. */
-  logs(): string {
-    return JSON.stringify(this.#harness.getLogs());
-  }
-
   /** Calls an operation of a Durable Object as the Worker would: a line of JSON, then bytes. */
   async callObject(binding: string, name: string, operation: string, question: object, bytes: Buffer = Buffer.alloc(0)): Promise<any> {
     const namespace = ((await this.#harness.getWorker().getEnv()) as any)[binding];
