@@ -220,6 +220,7 @@ struct EntryRow {
     records: u64,
     bytes: u64,
     kind: String,
+    start: Option<u64>,
     assembly: Option<String>,
     indivisible: u64,
 }
@@ -621,21 +622,23 @@ impl Outbox {
         let payload = |from: u64, to: u64| {
             is_inline.then(|| JsValue::from(bytes.slice(from as u32, to as u32)))
         };
-        let start = head.start.map(|start| start + at);
+        // Also of an inline one, whose payload begins where it begins: numbers of entries come again when one is cut, and
+        // two parts of the same size are told apart by where they began.
+        let start = head.start.unwrap_or(0);
         sql.atomically(|| {
             // No push is written down, so this is the oldest of all entries, and the number below it is free.
             sql.run(
                 "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, start, ?,
+                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, ?, ?,
                     assembly, last_event FROM entries WHERE seq = ?",
-                params![records, at, payload(0, at), head.seq],
+                params![records, at, start, payload(0, at), head.seq],
             )?;
             sql.run(
                 "UPDATE entries SET records = ?, bytes = ?, start = ?, payload = ? WHERE seq = ?",
                 params![
                     head.records - records,
                     head.bytes - at,
-                    start,
+                    start + at,
                     payload(at, head.bytes),
                     head.seq
                 ],
@@ -864,7 +867,7 @@ impl Outbox {
     fn form_push(&self, limits: &PushLimits) -> Result<()> {
         let sql = self.sql()?;
         let rows: Vec<EntryRow> = sql.rows(
-            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries WHERE push IS NULL
+            "SELECT seq, batch, records, bytes, kind, start, assembly, indivisible FROM entries WHERE push IS NULL
                 ORDER BY seq LIMIT ?",
             params![GATHER_ENTRIES],
         )?;
@@ -886,6 +889,9 @@ impl Outbox {
             hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
         }
         hash.update(first.seq.to_le_bytes());
+        if let Some(start) = first.start {
+            hash.update(start.to_le_bytes());
+        }
         hash.update(first.assembly.as_deref().unwrap_or_default());
         let id: String = hash
             .finalize()
