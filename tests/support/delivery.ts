@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Siem } from "./siem.ts";
-import { eventually, freshScope, type TestWorker } from "./worker.ts";
+import { eventually, freshScope, type Client, type TestWorker } from "./worker.ts";
 
 export const DATASET = "http_requests";
 /** The only token or key that a SIEM of these tests knows at first. */
@@ -39,19 +39,19 @@ export interface Places {
 }
 
 export class Delivery {
-  readonly worker: TestWorker;
+  readonly worker: Client;
   readonly siem: Siem;
   readonly scope: string;
   readonly id: number;
 
-  constructor(worker: TestWorker, siem: Siem, scope: string, id: number) {
+  constructor(worker: Client, siem: Siem, scope: string, id: number) {
     this.worker = worker;
     this.siem = siem;
     this.scope = scope;
     this.id = id;
   }
 
-  static async setUp(context: TestContext, worker: TestWorker, kind: "https" | "splunk", job: Record<string, unknown> = {}): Promise<Delivery> {
+  static async setUp(context: TestContext, worker: Client, kind: "https" | "splunk", job: Record<string, unknown> = {}): Promise<Delivery> {
     const siem = await Siem.start({ intakeKeys: [KEY], splunkTokens: [KEY] });
     context.after(async () => await siem.close());
     const scope = freshScope();
@@ -98,13 +98,6 @@ export class Delivery {
     await this.worker.changeJob(this.scope, this.id, { name: "touched" });
   }
 
-  /** Changes the stored job without asking its destination first: what was good when it was stored may not be later. */
-  async changePastTheApi(change: Record<string, unknown>): Promise<void> {
-    const [row] = await this.worker.callObject("REGISTRY", "registry", "jobs", { id: this.id, with_deleted: false });
-    const update = { expected_version: row.job.version, job: { ...row.job, ...change } };
-    assert.ok(await this.worker.callObject("REGISTRY", "registry", "update", update), "the stored job");
-  }
-
   /** The lines of the job's dead letters, oldest first, as they lie in the bucket. */
   async deadLines(): Promise<string[]> {
     const { json } = await this.worker.api("GET", `${this.scope}/logpush/jobs/${this.id}/dead-letters`);
@@ -115,6 +108,13 @@ export class Delivery {
     }
     return letters.flatMap((content) => content.trimEnd().split("\n"));
   }
+}
+
+/** Changes the stored job without asking its destination first: what was good when it was stored may not be later. */
+export async function changeStoredJob(worker: TestWorker, id: number, change: Record<string, unknown>): Promise<void> {
+  const [row] = await worker.callObject("REGISTRY", "registry", "jobs", { id, with_deleted: false });
+  const update = { expected_version: row.job.version, job: { ...row.job, ...change } };
+  assert.ok(await worker.callObject("REGISTRY", "registry", "update", update), "the stored job");
 }
 
 export function placesOf(job: any): Places {
