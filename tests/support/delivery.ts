@@ -1,10 +1,13 @@
 // What the tests of delivery share: records that know who they are, and a job with a SIEM of its own.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { Siem } from "./siem.ts";
+import { Siem, type SiemOptions } from "./siem.ts";
 import { eventually, freshScope, type Client, type TestWorker } from "./worker.ts";
 
 export const DATASET = "http_requests";
@@ -24,10 +27,12 @@ export function recordLines(from: number, count: number, pad: (number: number) =
 
 export const batchOf = (lines: readonly string[]) => gzipSync(`${lines.join("\n")}\n`);
 
-/** A key and a certificate for 127.0.0.1 that nobody signed, made for these tests. */
+/** A certificate for 127.0.0.1 that nobody signed, made for these tests and good for nothing else. */
+export const CERTIFICATE_FILE = fileURLToPath(new URL("untrusted.cert.pem", import.meta.url));
+
 export function untrusted(): { key: string; cert: string } {
-  const pem = readFileSync(new URL("untrusted.pem", import.meta.url), "utf8");
-  return { key: pem, cert: pem };
+  const key = readFileSync(new URL("untrusted.key.pem", import.meta.url), "utf8");
+  return { key, cert: readFileSync(CERTIFICATE_FILE, "utf8") };
 }
 
 /** What `/stats` says of a job's records. */
@@ -51,8 +56,14 @@ export class Delivery {
     this.id = id;
   }
 
-  static async setUp(context: TestContext, worker: Client, kind: "https" | "splunk", job: Record<string, unknown> = {}): Promise<Delivery> {
-    const siem = await Siem.start({ intakeKeys: [KEY], splunkTokens: [KEY] });
+  static async setUp(
+    context: TestContext,
+    worker: Client,
+    kind: "https" | "splunk",
+    job: Record<string, unknown> = {},
+    siemOptions: SiemOptions = {},
+  ): Promise<Delivery> {
+    const siem = await Siem.start({ intakeKeys: [KEY], splunkTokens: [KEY], ...siemOptions });
     context.after(async () => await siem.close());
     const scope = freshScope();
     const destination_conf = kind === "https" ? siem.plain(KEY) : siem.splunk(KEY);
@@ -115,6 +126,24 @@ export async function changeStoredJob(worker: TestWorker, id: number, change: Re
   const [row] = await worker.callObject("REGISTRY", "registry", "jobs", { id, with_deleted: false });
   const update = { expected_version: row.job.version, job: { ...row.job, ...change } };
   assert.ok(await worker.callObject("REGISTRY", "registry", "update", update), "the stored job");
+}
+
+/** The same in the state that a Worker left on disk which is not running. */
+export function changeJobOnDisk(persistDir: string, id: number, change: Record<string, unknown>): void {
+  const folder = join(persistDir, "v3", "do", "logpush-edge-Registry");
+  for (const name of readdirSync(folder).filter((file) => file.endsWith(".sqlite"))) {
+    const database = new DatabaseSync(join(folder, name));
+    try {
+      if (!database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").get()) continue;
+      const row = database.prepare("SELECT body FROM jobs WHERE id = ?").get(id) as { body: string };
+      const body = JSON.stringify({ ...JSON.parse(row.body), ...change });
+      database.prepare("UPDATE jobs SET body = ? WHERE id = ?").run(body, id);
+      return;
+    } finally {
+      database.close();
+    }
+  }
+  throw new Error(`there is no job ${id} under ${folder}`);
 }
 
 export function placesOf(job: any): Places {

@@ -245,7 +245,7 @@ export class Siem {
 
   /** The destination_conf that leads to the plain intake with this key; `${secret:NAME}` is a key, too. */
   plain(key: string): string {
-    return `http://${this.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
+    return `${this.#options.tls ? "https" : "http"}://${this.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
   }
 
   /** The destination_conf that leads to the HTTP Event Collector with this token. */
