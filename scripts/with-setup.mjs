@@ -47,6 +47,14 @@ const commands = {
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
+  "cost:count": {
+    needs: everything,
+    go: async (env) => {
+      await build(env);
+      return await run("node", ["scripts/cost/pieces.ts"], { env });
+    },
+  },
   "test:worker": {
     needs: [...everything, "s3"],
     go: async (env, flags) => {

@@ -1,8 +1,8 @@
 //! logpush-edge: a Logpush receiver and router that runs as a Cloudflare Worker.
 //!
 //! The rooms, from the outside in (imports point down this list, never up): `runtime` (the only one that knows the
-//! `worker` SDK, which exists for the wasm target alone), `api`, `health`, `outbox`, `ledger`, `destination`, `route`,
-//! `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
+//! `worker` SDK, which exists for the wasm target alone), `api`, `health`, `outbox`, `ledger`, `alerting`, `destination`,
+//! `route`, `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
 
 #![warn(missing_docs)]
 // A panic strands whoever waits for a Durable Object, and input must not be able to cause one.
@@ -19,6 +19,7 @@
     )
 )]
 
+pub mod alerting;
 pub mod api;
 pub mod batch;
 pub mod destination;

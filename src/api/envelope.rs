@@ -41,6 +41,11 @@ pub enum ApiError {
     JobNotFound,
     /// 404, code 1009: the job has no such dead letter.
     DeadLetterNotFound,
+    /// 404, code 1006: no such policy or webhook in this account.
+    NotFound {
+        /// What it would be.
+        what: &'static str,
+    },
     /// 404, code 1008: the catalogue has no such dataset.
     UnknownDataset {
         /// Its name, as sent.
@@ -76,6 +81,7 @@ impl ApiError {
             Self::ReadOnly => 403,
             Self::JobNotFound
             | Self::DeadLetterNotFound
+            | Self::NotFound { .. }
             | Self::UnknownDataset { .. }
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
@@ -92,7 +98,7 @@ impl ApiError {
         match self {
             Self::InvalidInput(_) => 1002,
             Self::ReadOnly => 1004,
-            Self::JobNotFound => 1006,
+            Self::JobNotFound | Self::NotFound { .. } => 1006,
             Self::Conflict => 1007,
             Self::UnknownDataset { .. } => 1008,
             Self::DeadLetterNotFound => 1009,
@@ -119,6 +125,7 @@ impl fmt::Display for ApiError {
             Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
             Self::DeadLetterNotFound => f.write_str("dead letter not found: it was sent again, deleted, or never there"),
+            Self::NotFound { what } => write!(f, "{what} not found"),
             Self::UnknownDataset { dataset } => {
                 write!(f, "dataset: {}", catalogue::unknown(dataset))
             }
@@ -176,6 +183,12 @@ mod tests {
                 404,
                 1009,
                 "dead letter not found: it was sent again, deleted, or never there",
+            ),
+            (
+                ApiError::NotFound { what: "policy" },
+                404,
+                1006,
+                "policy not found",
             ),
             (
                 ApiError::UnknownDataset {

@@ -4,6 +4,7 @@
 //! to [`handle`].
 
 mod access;
+mod alerting;
 mod checks;
 mod datasets;
 mod dead_letters;
@@ -16,6 +17,10 @@ mod services;
 mod tests;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
+pub use alerting::{
+    AlertStore, AlertingCall, AlertingRoute, AlertingServices, HistoryPage, HistoryQuery,
+    WebhookTester, handle_alerting,
+};
 pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};

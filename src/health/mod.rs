@@ -1,3 +1,4 @@
 //! What a person or a machine asks to see whether all is well.
 
+pub mod alerts;
 pub mod stats;

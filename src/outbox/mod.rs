@@ -10,6 +10,7 @@
 //! - a push never mixes records that were written out for different options;
 //! - an accepted push is not sent again, unless the answer was lost.
 
+pub mod concerns;
 pub mod cut;
 mod messages;
 mod shape;

@@ -3,9 +3,9 @@
 use super::objects::registry::{JobRow, JobsQuery, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{config, jobs};
+use super::{alerts, config, jobs};
 use crate::api::{
-    Access, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
+    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
     MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize, handle as answer,
     presented_token,
 };
@@ -35,6 +35,9 @@ pub fn access(request: &Request, env: &Env) -> Result<Access> {
 
 /// Answers a call of the API.
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
+    if let Some(response) = alerting(request, env).await? {
+        return Ok(response);
+    }
     let route = Route::parse(request.method().as_ref(), &request.path());
     let allowed = match &route {
         Err(ApiError::MethodNotAllowed { allowed }) => Some(*allowed),
@@ -65,6 +68,35 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         },
         Err(error) => error.into(),
     };
+    respond(response, allowed)
+}
+
+/// Answers a call of the Notifications API; `None` when it is none.
+async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> {
+    let url = request.url()?;
+    let query: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let route = AlertingRoute::parse(request.method().as_ref(), url.path(), &query);
+    let Some(route) = route else {
+        return Ok(None);
+    };
+    let allowed = match &route {
+        Err(ApiError::MethodNotAllowed { allowed }) => Some(*allowed),
+        _ => None,
+    };
+    let response = match route {
+        Ok(route) => match body(request).await? {
+            Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
+            None => ApiError::BodyTooLarge.into(),
+        },
+        Err(error) => error.into(),
+    };
+    respond(response, allowed).map(Some)
+}
+
+fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     let ApiResponse { status, body } = response;
     let response = Response::from_json(&body)?.with_status(status);
     if let Some(allowed) = allowed {

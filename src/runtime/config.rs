@@ -12,6 +12,10 @@ pub const API_TOKEN: &str = "API_TOKEN";
 pub const READ_TOKEN: &str = "READ_TOKEN";
 /// `true` lets destinations be private addresses and plain HTTP; for tests and the demo.
 pub const ALLOW_PRIVATE_DESTINATIONS: &str = "ALLOW_PRIVATE_DESTINATIONS";
+/// The binding that sends e-mail, if there is one.
+pub const EMAIL: &str = "EMAIL";
+/// The address that alerts are sent from by e-mail.
+pub const ALERT_EMAIL_FROM: &str = "ALERT_EMAIL_FROM";
 /// `refuse` answers batches of datasets that the catalogue lacks with 404; anything else takes them.
 pub const UNKNOWN_DATASETS: &str = "UNKNOWN_DATASETS";
 /// How long a destination may take to answer a push, in seconds, up to 300.

@@ -56,6 +56,11 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn message(this: &ErrorLike) -> Option<String>;
 
+    /// A `send_email` binding. The SDK's type for it goes by the name of a class, which the local runtime's has not.
+    pub type SendEmail;
+    #[wasm_bindgen(method, catch)]
+    pub fn send(this: &SendEmail, message: &JsValue) -> Result<Promise, JsValue>;
+
     /// The global `fetch`. Takes any body, unlike the SDK's.
     #[wasm_bindgen(catch)]
     pub fn fetch(url: &str, init: &JsValue) -> Result<Promise, JsValue>;

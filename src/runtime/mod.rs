@@ -1,6 +1,7 @@
 //! The only room that knows the `worker` SDK: the entry point, the routing table, bindings, streams, Durable Objects.
 //! No rule about a record lives here.
 
+mod alerts;
 mod api;
 mod archive;
 mod config;
@@ -21,7 +22,9 @@ use serde_json::json;
 use std::future::Future;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker::{Context, Env, Method, Request, Response, Result, event};
+use worker::{
+    Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
+};
 
 /// Every request, by path.
 #[event(fetch)]
@@ -80,6 +83,12 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "there is /ingest/…, /client/v4/…, /stats and /healthz",
         ),
     }
+}
+
+/// The cron trigger.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    alerts::look(&env).await;
 }
 
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an

@@ -63,7 +63,7 @@ impl DestinationTester for Probe<'_> {
 }
 
 /// Runs what waits for a destination, and gives it up after the deadline.
-async fn within_deadline<T, F: Future<Output = Result<T, String>>>(
+pub async fn within_deadline<T, F: Future<Output = Result<T, String>>>(
     work: impl FnOnce(AbortSignal) -> F,
 ) -> Result<T, String> {
     let controller = AbortController::default();
@@ -80,7 +80,7 @@ async fn within_deadline<T, F: Future<Output = Result<T, String>>>(
 }
 
 /// Performs a request.
-async fn fetch(
+pub async fn fetch(
     request: &Request,
     body: JsValue,
     signal: &AbortSignal,

@@ -17,7 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 
 /// One entry of the push, as its row says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Part {
     /// The row.
     pub seq: i64,
@@ -274,7 +274,7 @@ async fn body(
     }
     // Each record has its delimiter before it, and before the first one there is nothing to keep it from.
     let mut skip = assembly.map_or(0, |assembly| assembly.delimiter.len() as u64);
-    for part in parts {
+    for part in &joined(parts) {
         let skip = std::mem::take(&mut skip);
         if part.bytes <= skip {
             continue;
@@ -302,6 +302,25 @@ async fn body(
     }
     JsFuture::from(writer.close()).await.map_err(failed)?;
     Ok(compressed.await.map_err(failed)?)
+}
+
+/// Neighbouring pieces of one object as one: a get costs a round trip, and a push of a large batch has dozens of pieces.
+fn joined(parts: &[Part]) -> Vec<Part> {
+    let mut joined: Vec<Part> = Vec::new();
+    for part in parts {
+        let before = joined.last_mut().filter(|before| {
+            let end = before.start.map(|start| start + before.bytes);
+            part.kind == "spool"
+                && before.kind == "spool"
+                && before.object == part.object
+                && end == part.start
+        });
+        match before {
+            Some(before) => before.bytes += part.bytes,
+            None => joined.push(part.clone()),
+        }
+    }
+    joined
 }
 
 async fn stream(

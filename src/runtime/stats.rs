@@ -106,5 +106,10 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             summary,
         })
         .collect();
-    Response::from_json(&document(range, &datasets, &jobs))
+    let mut document = document(range, &datasets, &jobs);
+    if let Some(members) = document.as_object_mut() {
+        let alerts = super::alerts::stats(env, scope.as_deref(), dataset.as_deref()).await;
+        members.insert("alerts".to_owned(), alerts);
+    }
+    Response::from_json(&document)
 }

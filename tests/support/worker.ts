@@ -11,7 +11,12 @@ import { pushBatch, type Answer, type PushOptions } from "./logpush.ts";
 export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token", READ_TOKEN: "read-token" };
 
 /** Unset unless a test sets them, whatever a developer's own .dev.vars says. */
-const UNSET = { ALLOW_PRIVATE_DESTINATIONS: "", UNKNOWN_DATASETS: "", BATCHES_IN_FLIGHT_MAX: "", OUTBOX_MAX_BYTES: "" };
+const UNSET = Object.fromEntries(
+  [
+    "ALLOW_PRIVATE_DESTINATIONS", "UNKNOWN_DATASETS", "BATCHES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
+    "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "PUSH_DEADLINE_SECONDS",
+  ].map((name) => [name, ""]),
+);
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -98,7 +103,7 @@ export class Client {
   async settled(scope: string, id: number): Promise<any> {
     return await eventually(`job ${id} to settle`, async () => {
       const job = await this.jobStats(scope, id);
-      return job.waiting.records === 0 && job.owed.batches === 0 ? job : undefined;
+      return job.waiting.records === 0 && job.parked.records === 0 && job.owed.batches === 0 ? job : undefined;
     });
   }
 }

@@ -305,7 +305,7 @@ describe("a secret in a destination", { concurrency: true }, () => {
     });
   });
 
-  test("that does not exist keeps the records waiting and says which one is missing, until the job is mended", async () => {
+  test("that does not exist parks the records and says which one is missing, until the job is mended", async () => {
     await withSiem(async (siem) => {
       const scope = freshScope();
       // Past the API, which would have refused it: the secret was there when the job was made.
@@ -319,7 +319,7 @@ describe("a secret in a destination", { concurrency: true }, () => {
         return job.error_message ? job : undefined;
       });
       assert.match(waiting.error_message, /MISSING_ONE/);
-      assert.equal(waiting.waiting.records, 10);
+      assert.deepEqual([waiting.waiting.records, waiting.parked.records], [0, 10]);
       assert.equal(siem.refusals.length, 0, "nothing was sent");
       const { destination_conf } = job;
       const again = await worker.api("POST", `${scope}/logpush/jobs`, { destination_conf });

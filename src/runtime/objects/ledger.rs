@@ -8,6 +8,7 @@
 
 use super::registry::LedgerRow;
 use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
+use crate::alerting::detect::Minute;
 use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
@@ -107,6 +108,10 @@ impl DurableObject for Ledger {
             },
             "/count" => match question(&mut request).await {
                 Ok((count, _)) => answer(self.count(&count).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/minutes" => match question(&mut request).await {
+                Ok((from, _)) => answer(self.minutes(from)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/summary" => match question(&mut request).await {
@@ -318,6 +323,14 @@ impl Ledger {
             .sql()?
             .first("SELECT object FROM batches WHERE id = ?", params![batch_id])?;
         Ok(known.unwrap_or(Lookup { object: None }))
+    }
+
+    /// Minutes that brought batches, from one on.
+    fn minutes(&self, from: u64) -> Result<Vec<Minute>> {
+        self.sql()?.rows(
+            "SELECT minute, records, invalid_lines FROM minutes WHERE minute >= ? AND batches > 0 ORDER BY minute",
+            params![from],
+        )
     }
 
     fn summary(&self, range: MinuteRange) -> Result<Summary> {

@@ -1,6 +1,7 @@
 //! The Durable Objects, and how they are called: a JSON request and a JSON answer over their fetch handler, because
 //! classes written in Rust have no RPC.
 
+pub mod alerts;
 pub mod ledger;
 pub mod outbox;
 pub mod registry;
@@ -19,6 +20,8 @@ pub enum Class {
     Ledger,
     /// A job's queue.
     Outbox,
+    /// Policies, webhooks and what is to be told; one object.
+    Alerts,
 }
 
 impl Class {
@@ -27,12 +30,16 @@ impl Class {
             Self::Registry => "REGISTRY",
             Self::Ledger => "LEDGER",
             Self::Outbox => "OUTBOX",
+            Self::Alerts => "ALERTS",
         }
     }
 }
 
 /// The one registry.
 pub const REGISTRY_NAME: &str = "registry";
+
+/// The one object of alerts.
+pub const ALERTS_NAME: &str = "alerts";
 
 /// The header that tells an object its own name, which its alarm has to know.
 const NAME_HEADER: &str = "x-instance";

@@ -9,10 +9,13 @@
 
 use super::registry::{JobRow, JobsQuery, Update};
 use super::{Class, REGISTRY_NAME, answer, blob, call, now_millis, question};
+use crate::alerting::{JobFacts, Occurrence, Subject, Thresholds};
 use crate::destination::{Failure, Outcome, network};
 use crate::ledger::minute_of;
 use crate::limits::{OUTBOX_MAX_BYTES, REMEMBER_BATCH_MILLIS};
+use crate::logpush::destination_conf::masked;
 use crate::logpush::job::Job;
+use crate::outbox::concerns::{self, Concern, Outlook};
 use crate::outbox::{
     Append, AppendAnswer, CurrentPush, DeadLetter, Effect, EntryFacts, EntrySource, Event, Head,
     Health, Holding, JobState, Pace, Prospect, PushLimits, Queue, Selected, Selection, Step,
@@ -22,7 +25,7 @@ use crate::route::{Assembly, NDJSON};
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::objects::ledger::MinuteRange;
 use crate::runtime::push::{self, Part, Sent, SourceError};
-use crate::runtime::{archive, config, owed};
+use crate::runtime::{alerts, archive, config, owed};
 use crate::time::rfc3339_millis;
 use js_sys::Uint8Array;
 use serde::Deserialize;
@@ -62,8 +65,11 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE entries ADD COLUMN assembly TEXT;",
     // Latest event time in the entry's batch; and in the last push that was accepted.
     "ALTER TABLE entries ADD COLUMN last_event INTEGER; ALTER TABLE health ADD COLUMN last_complete INTEGER;",
-    // JSON of `outbox::Trouble`; whether an entry's records can not be told apart; dead letters.
+    // JSON of `outbox::Trouble`; pushes that were ever formed; JSON of the `outbox::concerns::Concern`s raised; whether an entry's records can not be told apart; dead
+    // letters.
     "ALTER TABLE health ADD COLUMN trouble TEXT;
+    ALTER TABLE health ADD COLUMN formed_pushes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE health ADD COLUMN raised TEXT;
     ALTER TABLE entries ADD COLUMN indivisible INTEGER NOT NULL DEFAULT 0;
     CREATE TRIGGER entry_changes AFTER UPDATE OF records, payload ON entries BEGIN UPDATE held SET
         records = records + NEW.records - OLD.records,
@@ -83,6 +89,12 @@ const GATHER_ENTRIES: u64 = 1_000;
 /// How long one alarm pushes before it lets others in; far below the platform's 15 minutes.
 const ALARM_MILLIS: u64 = 60_000;
 
+/// When the queue is looked at again after a table, a bucket or the registry did not answer.
+const FAILED_RECHECK_MILLIS: u64 = 5_000;
+
+/// When concerns are looked at again that could not be raised.
+const RAISE_AGAIN_MILLIS: u64 = 30_000;
+
 /// How long after a push's deadline the alarm looks again, should it die in the middle of one.
 const REARM_MARGIN_MILLIS: u64 = 15_000;
 
@@ -94,6 +106,8 @@ pub struct Outbox {
     database: Database,
     /// The alarm is at work and will see what is appended meanwhile.
     is_working: Cell<bool>,
+    /// Something was appended since the alarm looked at the queue.
+    has_news: Cell<bool>,
     /// The job is no longer what the alarm read when it began.
     job_changed: Cell<bool>,
 }
@@ -105,6 +119,7 @@ impl DurableObject for Outbox {
             state,
             env,
             is_working: Cell::new(false),
+            has_news: Cell::new(false),
             job_changed: Cell::new(false),
         }
     }
@@ -148,14 +163,22 @@ impl DurableObject for Outbox {
     async fn alarm(&self) -> Result<Response> {
         self.is_working.set(true);
         let worked = self.work().await;
+        let look = self.raise_concerns().await.unwrap_or_else(|e| {
+            worker::console_error!("outbox, alerts: {e}");
+            Some(now_millis() + RAISE_AGAIN_MILLIS)
+        });
         self.is_working.set(false);
-        match worked {
-            Ok(Some(at_millis)) => self.arm(at_millis).await?,
-            Ok(None) => {}
+        let next = match worked {
+            // What came while alerts were raised has not been looked at.
+            Ok(_) if self.has_news.get() || self.job_changed.get() => Some(now_millis()),
+            Ok(next) => next,
             Err(e) => {
                 worker::console_error!("outbox: {e}");
-                self.arm(now_millis() + 5_000).await?;
+                Some(now_millis() + FAILED_RECHECK_MILLIS)
             }
+        };
+        if let Some(at) = [next, look].into_iter().flatten().min() {
+            self.arm(at).await?;
         }
         Response::empty()
     }
@@ -220,7 +243,6 @@ struct EntryRow {
     records: u64,
     bytes: u64,
     kind: String,
-    start: Option<u64>,
     assembly: Option<String>,
     indivisible: u64,
 }
@@ -228,6 +250,26 @@ struct EntryRow {
 #[derive(Deserialize)]
 struct Written {
     assembly: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Oldest {
+    received_at: u64,
+}
+
+fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
+    match deleted_at {
+        Some(_) => JobState::Deleted,
+        None if job.enabled => JobState::Enabled,
+        None => JobState::Disabled,
+    }
+}
+
+/// What can not be read teaches nothing; the destination will say it again.
+fn trouble_of(stored: Option<&str>) -> Trouble {
+    stored
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 fn assembly_of(stored: Option<&str>) -> Result<Option<Assembly>> {
@@ -256,6 +298,7 @@ impl Outbox {
 
     /// Sets the alarm for what the queue has to do next, unless the alarm is at work and will see it.
     async fn arm_for_the_queue(&self) -> Result<()> {
+        self.has_news.set(true);
         if self.is_working.get() {
             return Ok(());
         }
@@ -390,11 +433,7 @@ impl Outbox {
             trouble: Option<String>,
         }
         let stored: Option<Stored> = self.sql()?.first("SELECT trouble FROM health", params![])?;
-        let stored = stored.and_then(|row| row.trouble);
-        // What can not be read teaches nothing; the destination will say it again.
-        Ok(stored
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default())
+        Ok(trouble_of(stored.and_then(|row| row.trouble).as_deref()))
     }
 
     fn remember(&self, trouble: &Trouble) -> Result<()> {
@@ -476,7 +515,13 @@ impl Outbox {
             "DELETE FROM batches WHERE appended_at < ?",
             params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
         )?;
-        if self.held()?.records == 0 {
+        let has_dead = self
+            .sql()?
+            .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
+        // Dead letters wait for nothing, but they go when the job does.
+        if self.held()?.records == 0 && has_dead.length() == 0 {
+            self.has_news.set(false);
+            self.job_changed.set(false);
             return Ok(None);
         }
         self.rearm().await?;
@@ -485,15 +530,13 @@ impl Outbox {
             if now_millis() > started + ALARM_MILLIS {
                 return Ok(Some(now_millis()));
             }
-            // Again for what came while it was read: no await follows before this goes to sleep.
+            // Again for what came while it was read: no await follows before the queue is looked at.
             while self.job_changed.replace(false) {
                 row = self.job().await?;
             }
-            let job = match &row {
-                Some(row) if row.deleted_at.is_some() => JobState::Deleted,
-                Some(row) if row.job.enabled => JobState::Enabled,
-                _ => JobState::Disabled,
-            };
+            let job = row.as_ref().map_or(JobState::Disabled, |row| {
+                job_state(&row.job, row.deleted_at)
+            });
             let limits = row
                 .as_ref()
                 .map_or(PushLimits::new(None, None, None), |row| {
@@ -504,6 +547,7 @@ impl Outbox {
                         job.max_upload_interval_seconds,
                     )
                 });
+            self.has_news.set(false);
             let queue = self.queue(job, limits)?;
             let Step { effect, trouble } = step(&queue, Event::Wake, now_millis());
             if trouble != queue.trouble {
@@ -544,7 +588,7 @@ impl Outbox {
                 }
                 // What follows from an answer is done where the answer is.
                 Effect::Delivered | Effect::RetryAt(_) | Effect::Dissolve | Effect::DeadLetter => {
-                    return Ok(Some(now_millis() + 5_000));
+                    return Ok(Some(now_millis() + FAILED_RECHECK_MILLIS));
                 }
             }
         }
@@ -622,23 +666,21 @@ impl Outbox {
         let payload = |from: u64, to: u64| {
             is_inline.then(|| JsValue::from(bytes.slice(from as u32, to as u32)))
         };
-        // Also of an inline one, whose payload begins where it begins: numbers of entries come again when one is cut, and
-        // two parts of the same size are told apart by where they began.
-        let start = head.start.unwrap_or(0);
+        let start = head.start.map(|start| start + at);
         sql.atomically(|| {
             // No push is written down, so this is the oldest of all entries, and the number below it is free.
             sql.run(
                 "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, ?, ?,
+                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, start, ?,
                     assembly, last_event FROM entries WHERE seq = ?",
-                params![records, at, start, payload(0, at), head.seq],
+                params![records, at, payload(0, at), head.seq],
             )?;
             sql.run(
                 "UPDATE entries SET records = ?, bytes = ?, start = ?, payload = ? WHERE seq = ?",
                 params![
                     head.records - records,
                     head.bytes - at,
-                    start + at,
+                    start,
                     payload(at, head.bytes),
                     head.seq
                 ],
@@ -809,6 +851,102 @@ impl Outbox {
         })
     }
 
+    /// Raises what somebody should be told, and what is over. Returns when there may be more to tell.
+    async fn raise_concerns(&self) -> Result<Option<u64>> {
+        #[derive(Deserialize)]
+        struct Known {
+            raised: Option<String>,
+            trouble: Option<String>,
+            last_success: Option<u64>,
+            last_complete: Option<u64>,
+            last_error: Option<u64>,
+            error_message: Option<String>,
+        }
+        let sql = self.sql()?;
+        let Some(known) = sql.first::<Known>(
+            "SELECT raised, trouble, last_success, last_complete, last_error, error_message FROM health",
+            params![],
+        )?
+        else {
+            return Ok(None);
+        };
+        let raised: Vec<Concern> = known
+            .raised
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let trouble = trouble_of(known.trouble.as_deref());
+        let oldest: Option<Oldest> = sql.first(
+            "SELECT received_at FROM entries ORDER BY seq LIMIT 1",
+            params![],
+        )?;
+        let oldest = oldest.map(|row| row.received_at);
+        // Most of the time nothing is wrong, and nobody is asked.
+        if raised.is_empty() && trouble.failing_since_millis.is_none() && oldest.is_none() {
+            return Ok(None);
+        }
+        let Some(JobRow { job, deleted_at }) = self.job().await? else {
+            return Ok(None);
+        };
+        let outlook = Outlook {
+            job: job_state(&job, deleted_at),
+            disabled_by_failing_at_millis: job
+                .disabled_by_failing_at_millis
+                .filter(|_| deleted_at.is_none()),
+            trouble,
+            last_success_millis: known.last_success,
+            oldest_received_millis: oldest,
+        };
+        let now = now_millis();
+        let (thresholds, _) = Thresholds::read(|name| config::text(&self.env, name));
+        let concerns = outlook.concerns(&raised, &thresholds, now);
+        let changes = concerns::changes(&raised, &concerns);
+        if !changes.is_empty() {
+            let waiting: Option<Totals> = sql.first(
+                "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
+                    min(received_at) AS oldest FROM entries",
+                params![],
+            )?;
+            let stopped = match (deleted_at, job.is_selecting()) {
+                (Some(_), _) => Some("deleted"),
+                (None, false) => Some("disabled"),
+                (None, true) => None,
+            };
+            let at = |millis: Option<u64>| millis.map(rfc3339_millis);
+            let facts = JobFacts {
+                id: job.id,
+                name: job.name.clone(),
+                scope: job.scope.to_string(),
+                dataset: job.dataset.clone(),
+                destination_conf: masked(&job.destination_conf),
+                last_complete: at(known.last_complete),
+                last_error: at(known.last_error),
+                error_message: known.error_message,
+                failing_since: at(trouble.failing_since_millis),
+                backlog_records: waiting.as_ref().map_or(0, |waiting| waiting.records),
+                backlog_bytes: waiting.as_ref().map_or(0, |waiting| waiting.bytes),
+                backlog_oldest: at(waiting.and_then(|waiting| waiting.oldest)),
+                stopped: stopped.map(str::to_owned),
+            };
+            for (event, concern) in changes {
+                let occurrence = Occurrence::new(
+                    concern.alert_type,
+                    event,
+                    concern.severity,
+                    concern.since_millis,
+                    now,
+                    Subject::Job(facts.clone()),
+                );
+                alerts::raise(&self.env, &occurrence).await?;
+            }
+            // Should it die before this, they are raised again, and known by their ids.
+            sql.run(
+                "UPDATE health SET raised = ?",
+                params![&serde_json::to_string(&concerns)?],
+            )?;
+        }
+        Ok(outlook.next_look_millis(&thresholds, now))
+    }
+
     /// Nothing was accepted for a day. The queue keeps what it has; whoever enables the job goes on where it stopped.
     async fn disable(&self, row: &JobRow) -> Result<()> {
         let update = Update {
@@ -867,7 +1005,7 @@ impl Outbox {
     fn form_push(&self, limits: &PushLimits) -> Result<()> {
         let sql = self.sql()?;
         let rows: Vec<EntryRow> = sql.rows(
-            "SELECT seq, batch, records, bytes, kind, start, assembly, indivisible FROM entries WHERE push IS NULL
+            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries WHERE push IS NULL
                 ORDER BY seq LIMIT ?",
             params![GATHER_ENTRIES],
         )?;
@@ -883,16 +1021,20 @@ impl Outbox {
         let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
             return Ok(());
         };
-        // Of the batch and not of the time, so that two deployments fed with the same bytes agree.
+        // Never the same for other records, whatever was cut or sent again: a receiver drops what has an id that it knows.
+        #[derive(Deserialize)]
+        struct Own {
+            job: Option<u64>,
+            formed_pushes: u64,
+        }
+        let own: Option<Own> = sql.first("SELECT job, formed_pushes FROM health", params![])?;
         let mut hash = Sha256::new();
+        if let Some(own) = own {
+            hash.update(format!("{:?}/{}\n", own.job, own.formed_pushes));
+        }
         for row in taken {
             hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
         }
-        hash.update(first.seq.to_le_bytes());
-        if let Some(start) = first.start {
-            hash.update(start.to_le_bytes());
-        }
-        hash.update(first.assembly.as_deref().unwrap_or_default());
         let id: String = hash
             .finalize()
             .iter()
@@ -907,6 +1049,10 @@ impl Outbox {
                     taken.iter().map(|row| row.records).sum::<u64>(),
                     taken.iter().map(|row| row.bytes).sum::<u64>()
                 ],
+            )?;
+            sql.run(
+                "UPDATE health SET formed_pushes = formed_pushes + 1",
+                params![],
             )?;
             sql.run(
                 "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
