@@ -21,6 +21,8 @@ const ANSWER_UNDER_WAY_MILLIS = 1_500;
 /** An answer whose body does not end is read for three seconds. */
 const ENDLESS_MILLIS = 5_000;
 const DRAIN_MILLIS = 240_000;
+/** Pushes that must have failed, however few batches there are. */
+const FAULTS_MIN = 25;
 /** Every so many batches there is one that is too large for an outbox's table, and goes through R2. */
 const LARGE_EVERY = 150;
 const LARGE_RECORDS = 8_000;
@@ -120,6 +122,8 @@ export interface Verdict {
   ok: boolean;
 }
 
+const DIED = "the Worker died with the answer on its way";
+
 /** What has arrived of one job's records. */
 class Arrivals {
   readonly plan: Plan;
@@ -131,6 +135,8 @@ class Arrivals {
   readonly lastAttempt: Uint32Array;
   readonly lastOfLane: Int32Array;
   readonly twice = new Map<string, number>();
+  /** Attempts that were accepted and died with the Worker. */
+  readonly diedWith = new Set<number>();
   unexplained: string[] = [];
   wrongOrder: string[] = [];
   notSelected: string[] = [];
@@ -160,7 +166,7 @@ class Conservation {
   #byCredential = new Map<string, Arrivals>();
   #attempts: Attempt[] = [];
   /** When the Worker was disturbed, unix milliseconds. */
-  readonly #disturbed: number[] = [];
+  readonly #disturbed: { from: number; to: number }[] = [];
   #taken = 0;
   #sendings = 0;
   #duplicates = 0;
@@ -189,7 +195,7 @@ class Conservation {
       siem.failAtRandom({ seed, share: CHAOS_SHARE, tooLargeAboveBytes: TOO_LARGE_ABOVE_BYTES });
       await this.#sendAll(siem);
       say(`all batches taken (${seconds(started)})`);
-      await this.#untilEnoughFailed(siem);
+      await this.#goOnFailing(siem);
       say(`the SIEM is mended (${seconds(started)})`);
       siem.mend();
       const stats = await this.#drained(siem);
@@ -241,17 +247,12 @@ class Conservation {
     }
   }
 
+  /** Sends everything, and disturbs the Worker while it takes; with every third disturbance left for afterwards. */
   async #sendAll(siem: Siem): Promise<void> {
-    const { batches, disturbances, host, say } = this.#options;
+    const { batches, disturbances } = this.#options;
+    const meanwhile = disturbances - Math.floor(disturbances / 3);
     let next = 1;
     let disturbing: Promise<void> | undefined;
-    const disturb = async () => {
-      this.#disturbed.push(Date.now());
-      await host.disturb();
-      const accepted = siem.attempts.filter(({ taken }) => taken).length;
-      say(`${this.#taken} batches taken, ${siem.attempts.length} pushes tried, ${accepted} of them accepted; disturbance ${this.#disturbed.length} of ${disturbances}`);
-      disturbing = undefined;
-    };
     const lanes = Array.from({ length: LANES }, async (_, lane) => {
       // Chance of its own, so that the lanes do not depend on who comes first.
       const random = new Random(this.#options.seed * 1_000 + lane);
@@ -259,14 +260,42 @@ class Conservation {
         const make = this.#batches[index] as () => Batch;
         await this.#send(make().gzip, random);
         this.#taken += 1;
-        if (next <= disturbances && this.#taken >= (batches * next) / (disturbances + 1) && disturbing === undefined) {
+        if (next <= meanwhile && this.#taken >= (batches * next) / (meanwhile + 1) && disturbing === undefined) {
           next += 1;
-          disturbing = disturb();
+          disturbing = this.#disturb(siem).finally(() => void (disturbing = undefined));
         }
       }
     });
     await Promise.all(lanes);
     await disturbing;
+  }
+
+  async #disturb(siem: Siem): Promise<void> {
+    const { host, say, disturbances } = this.#options;
+    const disturbance = { from: Date.now(), to: Infinity };
+    this.#disturbed.push(disturbance);
+    await host.disturb();
+    disturbance.to = Date.now();
+    const accepted = siem.attempts.filter(({ taken }) => taken).length;
+    say(`${this.#taken} batches taken, ${siem.attempts.length} pushes tried, ${accepted} of them accepted; disturbance ${this.#disturbed.length} of ${disturbances}`);
+  }
+
+  /** Until enough has gone wrong: a SIEM that fails delivers slowly, and batches are sent quickly. */
+  async #goOnFailing(siem: Siem): Promise<void> {
+    const { batches, disturbances, host } = this.#options;
+    const faults = () => siem.attempts.filter(({ fault }) => fault !== undefined).length;
+    const left = disturbances - this.#disturbed.length;
+    const [before, wanted] = [faults(), Math.max(FAULTS_MIN, batches / 4)];
+    for (let next = 1; next <= left + 1; next += 1) {
+      const goal = before + ((wanted - before) * next) / (left + 1);
+      const isDrained = async () => {
+        const { jobs } = await (await host.client()).stats();
+        await delay(100);
+        return jobs.every((job: any) => job.waiting.records + job.parked.records + job.owed.batches === 0);
+      };
+      await eventually("faults", async () => faults() >= goal || (await isDrained()), DRAIN_MILLIS);
+      if (next <= left) await this.#disturb(siem);
+    }
   }
 
   /** As Logpush does: again until there is a 200. And now and then again after it, or twice at once. */
@@ -306,6 +335,7 @@ class Conservation {
       arrivals.lastAttempt[number] = current;
       if (last > 0) {
         const why = this.#whyAgain(this.#attempts[last - 1] as Attempt);
+        if (why === DIED) arrivals.diedWith.add(last);
         if (why !== undefined) arrivals.twice.set(why, (arrivals.twice.get(why) ?? 0) + 1);
         else arrivals.unexplained.push(`r${number}: ${JSON.stringify(this.#attempts[last - 1])}, then ${JSON.stringify(attempt)}`);
         continue;
@@ -322,29 +352,12 @@ class Conservation {
     if (before.fault === "reset after") return "connection reset after accepting";
     if (before.fault === "hang after") return "no answer after accepting";
     const end = (before.answeredAtMillis ?? before.atMillis + ENDLESS_MILLIS) + ANSWER_UNDER_WAY_MILLIS;
-    const died = this.#disturbed.some((at) => at >= before.atMillis && at <= end);
-    if (died) return "the Worker died with the answer on its way";
+    const died = this.#disturbed.some(({ from, to }) => to >= before.atMillis && from <= end);
+    if (died) return DIED;
     if (before.fault === "cut" || before.fault === "endless") return undefined;
     const late = PUSH_DEADLINE_SECONDS * 1_000 - 300;
     if (before.answeredAtMillis === undefined || before.answeredAtMillis - before.atMillis >= late) return "answered too late";
     return undefined;
-  }
-
-  /** A short run sends its batches so quickly that little would go wrong. */
-  async #untilEnoughFailed(siem: Siem): Promise<void> {
-    const { batches, jobs } = this.#options;
-    const wanted = Math.min(batches / 2, 10 * jobs);
-    const client = await this.#options.host.client();
-    await eventually(
-      "faults",
-      async () => {
-        const isEnough = siem.attempts.filter(({ fault }) => fault !== undefined).length >= wanted;
-        const { jobs } = isEnough ? { jobs: [] } : await client.stats();
-        await delay(100);
-        return isEnough || jobs.every((job: any) => job.waiting.records + job.parked.records + job.owed.batches === 0);
-      },
-      DRAIN_MILLIS,
-    );
   }
 
   async #drained(siem: Siem): Promise<any> {
@@ -419,6 +432,10 @@ class Conservation {
     if (arrivals.unexplained.length > 0) faults.push(`came again without a reason: ${arrivals.unexplained.slice(0, 3).join("; ")}`);
     if (arrivals.wrongOrder.length > 0) faults.push(`wrong order: ${arrivals.wrongOrder.slice(0, 5).join("; ")}`);
     if (arrivals.notSelected.length > 0) faults.push(`nobody selected: ${arrivals.notSelected.slice(0, 3).join("; ")}`);
+    // One push at a time, so a Worker that dies takes no more than one answer of a job with it.
+    if (arrivals.diedWith.size > this.#disturbed.length) {
+      faults.push(`${arrivals.diedWith.size} pushes came again because the Worker died, which it did ${this.#disturbed.length} times`);
+    }
     expect("selected, by /stats", counted.selected.records, selected);
     expect("delivered, by /stats", counted.delivered.records, selected - poisoned);
     expect("dead, by /stats", counted.dead.records, poisoned);
