@@ -38,6 +38,13 @@ const commands = {
     },
   },
   test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
+  "test:conservation": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/conservation.ts", ...flags], { env });
+    },
+  },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },

@@ -4,7 +4,7 @@ use super::config;
 use super::js::{self, BlockReader, CompressionStream};
 use crate::destination::{self, Outcome};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
@@ -100,7 +100,11 @@ pub async fn send(
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
     match select(attempt, Delay::from(Duration::from_millis(deadline))).await {
-        Either::Left((Ok(outcome), _)) => Sent::Asked(outcome),
+        // The status has come in time, so what the rest of the answer does has a time of its own.
+        Either::Left((Ok(Reached::Answered(resolved, response)), _)) => {
+            Sent::Asked(outcome_of(&resolved, &response).await)
+        }
+        Either::Left((Ok(Reached::Nobody(outcome)), _)) => Sent::Asked(outcome),
         Either::Left((Err(SourceError::Failed(reason)), _)) => {
             Sent::Asked(Outcome::internal(&reason))
         }
@@ -112,6 +116,14 @@ pub async fn send(
             Sent::Asked(Outcome::timed_out(deadline / 1000))
         }
     }
+}
+
+/// How far an attempt has come.
+enum Reached {
+    /// The destination has begun to answer.
+    Answered(ResolvedDestination, web_sys::Response),
+    /// There is no answer.
+    Nobody(Outcome),
 }
 
 /// The raw bytes of one inline or spooled entry.
@@ -145,7 +157,7 @@ async fn try_send(
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
-) -> Result<Outcome, SourceError> {
+) -> Result<Reached, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
     };
@@ -159,7 +171,8 @@ async fn try_send(
         Ok(resolved) => resolved,
         // A secret that is not set, for one.
         Err(e) => {
-            return Ok(Outcome::misconfigured(&format!("destination_conf: {e}")));
+            let outcome = Outcome::misconfigured(&format!("destination_conf: {e}"));
+            return Ok(Reached::Nobody(outcome));
         }
     };
     let form = destination::Push {
@@ -183,18 +196,21 @@ async fn try_send(
         ("signal", JsValue::clone(signal)),
     ]);
     let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
-    let response: web_sys::Response = match JsFuture::from(sent).await {
-        Ok(response) => response.into(),
-        Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),
-    };
+    Ok(match JsFuture::from(sent).await {
+        Ok(response) => Reached::Answered(resolved, response.into()),
+        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
+    })
+}
+
+async fn outcome_of(resolved: &ResolvedDestination, response: &web_sys::Response) -> Outcome {
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let answer = destination::Answer {
         status: response.status(),
         retry_after: retry_after.as_deref(),
-        body: &first_bytes(&response).await,
+        body: &first_bytes(response).await,
     };
     let now_unix_secs = i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default();
-    Ok(Outcome::from_answer(&resolved, &answer, now_unix_secs))
+    Outcome::from_answer(resolved, &answer, now_unix_secs)
 }
 
 /// As much of an answer as anybody looks at, and as comes soon. An answer that breaks off or never ends still has its

@@ -24,6 +24,8 @@ export interface WorkerOptions {
   readyPath?: string;
   /** Gives up starting, and ends what was started. */
   signal?: AbortSignal;
+  /** Variables of the process, such as NODE_EXTRA_CA_CERTS: a file of certificates that the Worker trusts. */
+  env?: Record<string, string>;
 }
 
 export class WorkerProcess {
@@ -74,7 +76,7 @@ export class WorkerProcess {
       // A group of its own: what is signalled later is exactly what was started here.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", NO_COLOR: "1", FORCE_COLOR: "0" },
+      env: { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", NO_COLOR: "1", FORCE_COLOR: "0", ...options.env },
     });
     const worker = new WorkerProcess(child, port, resolve(persistDir), varsDir);
     try {

@@ -2,10 +2,12 @@
 // and can be told to fail. Two intakes share the server: Splunk's raw HTTP Event Collector and a plain batch intake.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { LineCounter, type Tally } from "./lines.ts";
+import { Random } from "./random.ts";
 
 export const SPLUNK_PATH = "/services/collector/raw";
 export const PLAIN_PATH = "/plain/batch";
@@ -17,6 +19,58 @@ export interface SiemOptions {
   intakeKeys?: readonly string[];
   /** Keep the lines themselves (default), or only count and digest them, for large runs. */
   keepLines?: boolean;
+  /** Speak TLS with this certificate. */
+  tls?: { key: string; cert: string };
+  /** Told of every push that was taken, at the moment when it counts. */
+  onTaken?: (attempt: Attempt, lines: readonly string[]) => void;
+}
+
+/** What this SIEM takes at all; as long as it is set, and whatever else fails. */
+export interface Limits {
+  /** Largest push, decompressed; 413 beyond. */
+  rawBytes?: number;
+  /** Most records of a push; 413 beyond. */
+  records?: number;
+  /** Records that are wrong: a push with one of them is refused whole, as the real ones do. */
+  refuses?: (line: string) => boolean;
+}
+
+/** A request that was no test message, as it was seen from here. */
+export interface Attempt {
+  /** When its head was there, unix milliseconds. */
+  atMillis: number;
+  path: string;
+  pushId: string;
+  /** Token or key; undefined when it was not looked at. */
+  credential?: string;
+  /** What it held, as far as it was read. */
+  records: number;
+  rawBytes: number;
+  /** It counts as delivered. */
+  taken: boolean;
+  /** What was answered; undefined when nothing was. */
+  status?: number;
+  /** When the answer had been handed to the network, unix milliseconds; undefined when it was not, or not whole. */
+  answeredAtMillis?: number;
+  /** What was done to it on purpose. */
+  fault?: string;
+}
+
+/** What goes wrong by chance. */
+export type ChaosKind =
+  | "500" | "503" | "429" | "413" | "hang" | "hang after" | "reset before" | "reset after" | "slow" | "cut" | "endless";
+
+export const CHAOS_KINDS: readonly ChaosKind[] = [
+  "500", "503", "429", "413", "hang", "hang after", "reset before", "reset after", "slow", "cut", "endless",
+];
+
+export interface Chaos {
+  seed: number;
+  /** Share of the pushes that something happens to, 0 to 1. */
+  share: number;
+  kinds?: readonly ChaosKind[];
+  /** A push up to this size, decompressed, is never too large: a real limit does not move, either. */
+  tooLargeAboveBytes?: number;
 }
 
 /** What one intake has taken. Only pushes that were accepted count. */
@@ -59,12 +113,20 @@ export interface Failure {
   status?: number;
   body?: string;
   headers?: Record<string, string>;
+  /** … or with this code of the HTTP Event Collector … */
+  hec?: number;
   /** … or take it and lose the answer by resetting, or refuse it that way before it is read … */
   reset?: "before" | "after";
-  /** … or never answer … */
-  hang?: boolean;
-  /** … or answer this much later. */
+  /** … or never answer, having taken it ("after") or not … */
+  hang?: boolean | "after";
+  /** … or answer this much later … */
   delayMillis?: number;
+  /** … or send the answer's body bit by bit and without end … */
+  endless?: boolean;
+  /** … or break the connection in the middle of the answer's body … */
+  cut?: boolean;
+  /** … or say 413 to what is larger than this, decompressed. */
+  tooLargeAboveBytes?: number;
 }
 
 interface Reply {
@@ -91,40 +153,77 @@ class IntakeCounter {
   }
 }
 
-/** Splunk's codes, texts and statuses, as its documentation lists them. */
-const HEC = {
-  success: hec(200, 0, "Success"),
-  tokenRequired: hec(401, 2, "Token is required"),
-  invalidAuthorization: hec(401, 3, "Invalid authorization"),
-  invalidToken: hec(403, 4, "Invalid token"),
-  noData: hec(400, 5, "No data"),
-  invalidFormat: hec(400, 6, "Invalid data format"),
-  invalidChannel: hec(400, 11, "Invalid data channel"),
+/** Splunk's codes with their statuses and texts, as its documentation lists them. */
+export const HEC_CODES: Readonly<Record<number, readonly [status: number, text: string]>> = {
+  0: [200, "Success"],
+  1: [403, "Token disabled"],
+  2: [401, "Token is required"],
+  3: [401, "Invalid authorization"],
+  4: [403, "Invalid token"],
+  5: [400, "No data"],
+  6: [400, "Invalid data format"],
+  7: [400, "Incorrect index"],
+  8: [500, "Internal server error"],
+  9: [503, "Server is busy"],
+  10: [400, "Data channel is missing"],
+  11: [400, "Invalid data channel"],
+  12: [400, "Event field is required"],
+  13: [400, "Event field cannot be blank"],
+  14: [400, "ACK is disabled"],
+  15: [400, "Error in handling indexed fields"],
+  16: [400, "Query string authorization is not enabled"],
+  18: [503, "HEC is unhealthy, queues are full"],
+  19: [503, "HEC is unhealthy, ack service unavailable"],
+  20: [503, "HEC is unhealthy, queues are full, ack service unavailable"],
 };
 
-function hec(status: number, code: number, text: string): Reply {
+const HEC = {
+  success: hec(0),
+  tokenRequired: hec(2),
+  invalidAuthorization: hec(3),
+  invalidToken: hec(4),
+  noData: hec(5),
+  invalidFormat: hec(6),
+  invalidChannel: hec(11),
+};
+
+function hec(code: number): Reply {
+  const [status, text] = HEC_CODES[code] ?? [500, "unknown"];
   return { status, body: { text, code } };
 }
+
+/** How long a slow answer takes, how long a 429 asks to wait, and how often an endless answer says something. */
+const SLOW_MILLIS = 400;
+const CHAOS_RETRY_AFTER_SECONDS = 1;
+const ENDLESS_PIECE_MILLIS = 100;
+/** How long the first half of an answer gets to arrive before the connection breaks. */
+const CUT_AFTER_MILLIS = 50;
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export class Siem {
   readonly refusals: Refusal[] = [];
+  /** Every push that came, in order, whatever became of it. */
+  readonly attempts: Attempt[] = [];
+  limits: Limits = {};
   readonly #server: Server;
-  readonly #options: Required<SiemOptions>;
+  readonly #options: SiemOptions & { splunkTokens: string[]; intakeKeys: string[]; keepLines: boolean };
   readonly #intakes = new Map<string, IntakeCounter>();
   readonly #waiting = new Set<() => void>();
   #failures: (Failure & { left: number })[] = [];
+  #chaos: { random: Random; options: Chaos } | undefined;
 
   private constructor(options: SiemOptions) {
     this.#options = {
-      splunkTokens: options.splunkTokens ?? [],
-      intakeKeys: options.intakeKeys ?? [],
+      ...options,
+      splunkTokens: [...(options.splunkTokens ?? [])],
+      intakeKeys: [...(options.intakeKeys ?? [])],
       keepLines: options.keepLines ?? true,
     };
-    this.#server = createServer((request, response) => {
+    const serve = (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch(() => response.destroy());
-    });
+    };
+    this.#server = options.tls ? createTlsServer(options.tls, serve) : createServer(serve);
   }
 
   static async start(options: SiemOptions = {}): Promise<Siem> {
@@ -146,7 +245,7 @@ export class Siem {
 
   /** The destination_conf that leads to the plain intake with this key; `${secret:NAME}` is a key, too. */
   plain(key: string): string {
-    return `http://${this.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
+    return `${this.#options.tls ? "https" : "http"}://${this.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=${key}`;
   }
 
   /** The destination_conf that leads to the HTTP Event Collector with this token. */
@@ -165,8 +264,20 @@ export class Siem {
     this.#failures.push({ ...failure, left: failure.times ?? 1 });
   }
 
+  /** From now on things go wrong by chance; what `fail` asked for comes first. */
+  failAtRandom(chaos: Chaos): void {
+    this.#chaos = { random: new Random(chaos.seed), options: chaos };
+  }
+
   mend(): void {
     this.#failures = [];
+    this.#chaos = undefined;
+  }
+
+  /** From now on this token is good, and those before it no more: somebody rotated it. */
+  rotate(...credentials: string[]): void {
+    this.#options.splunkTokens = [...credentials];
+    this.#options.intakeKeys = [...credentials];
   }
 
   /** Resolves as soon as `predicate` holds; looked at after every request, so there is nothing to poll. */
@@ -200,27 +311,60 @@ export class Siem {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://siem");
-    const isTest = String(request.headers["x-logpush-push-id"] ?? "").startsWith("test-");
+    const pushId = String(request.headers["x-logpush-push-id"] ?? "");
+    const isTest = pushId.startsWith("test-");
+    const attempt: Attempt = { atMillis: Date.now(), path: url.pathname, pushId, records: 0, rawBytes: 0, taken: false };
+    if (!isTest) this.attempts.push(attempt);
     const failure = this.#nextFailure(url.pathname, isTest);
+    if (failure) attempt.fault = describe(failure);
     if (failure?.reset === "before") {
       request.socket.resetAndDestroy();
       return this.#look();
     }
     const body = await read(request);
-    if (failure?.hang) return this.#look();
+    if (failure?.hang === true) return this.#look();
     if (failure?.delayMillis) await delay(failure.delayMillis);
-    const reply: Reply =
-      failure?.status === undefined
-        ? this.#take(request, url, body)
-        : { status: failure.status, body: failure.body ?? "", headers: failure.headers };
+    const reply = this.#replyTo(failure, attempt, request, url, body);
     const text = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
     if (reply.status >= 400) this.refusals.push({ path: url.pathname, status: reply.status, body: text });
+    if (failure?.hang === "after") return this.#look();
     if (failure?.reset === "after") {
       request.socket.resetAndDestroy();
       return this.#look();
     }
+    attempt.status = reply.status;
     const type = typeof reply.body === "string" ? "text/plain" : "application/json";
-    response.writeHead(reply.status, { "Content-Type": type, ...reply.headers }).end(text, () => this.#look());
+    const headers = { "Content-Type": type, ...reply.headers };
+    if (failure?.endless) return await this.#answerWithoutEnd(response, reply.status, headers);
+    if (failure?.cut) {
+      response.writeHead(reply.status, { ...headers, "Content-Length": text.length + 100 }).write(text);
+      await delay(CUT_AFTER_MILLIS);
+      request.socket.resetAndDestroy();
+      return this.#look();
+    }
+    response.once("close", () => this.#look());
+    response.writeHead(reply.status, headers).end(text, () => {
+      attempt.answeredAtMillis = Date.now();
+      this.#look();
+    });
+  }
+
+  async #answerWithoutEnd(response: ServerResponse, status: number, headers: Record<string, string>): Promise<void> {
+    response.writeHead(status, headers);
+    const say = () => void response.write("...");
+    say();
+    const timer = setInterval(say, ENDLESS_PIECE_MILLIS);
+    response.once("close", () => {
+      clearInterval(timer);
+      this.#look();
+    });
+    this.#look();
+  }
+
+  #replyTo(failure: Failure | undefined, attempt: Attempt, request: IncomingMessage, url: URL, body: Buffer): Reply {
+    if (failure?.hec !== undefined) return { ...hec(failure.hec), headers: failure.headers };
+    if (failure?.status !== undefined) return { status: failure.status, body: failure.body ?? "", headers: failure.headers };
+    return this.#take(attempt, request, url, body, failure?.tooLargeAboveBytes);
   }
 
   #look(): void {
@@ -232,18 +376,81 @@ export class Siem {
       (one) => one.left > 0 && (one.path === undefined || one.path === path) && (one.tests ?? false) === isTest,
     );
     if (failure) failure.left -= 1;
+    else if (this.#chaos && !isTest) return this.#chance(this.#chaos.random, this.#chaos.options);
     return failure;
   }
 
-  #take(request: IncomingMessage, url: URL, body: Buffer): Reply {
+  #chance(random: Random, { share, kinds = CHAOS_KINDS, tooLargeAboveBytes = Infinity }: Chaos): Failure | undefined {
+    if (!random.chance(share)) return undefined;
+    const kind = random.pick(kinds);
+    switch (kind) {
+      case "500":
+      case "503":
+        return { status: Number(kind), body: "by chance" };
+      case "429": {
+        const at = new Date(Date.now() + CHAOS_RETRY_AFTER_SECONDS * 1_000).toUTCString();
+        return { status: 429, headers: { "Retry-After": random.chance(0.5) ? String(CHAOS_RETRY_AFTER_SECONDS) : at } };
+      }
+      case "413":
+        return { tooLargeAboveBytes };
+      case "hang":
+        return { hang: true };
+      case "hang after":
+        return { hang: "after" };
+      case "reset before":
+        return { reset: "before" };
+      case "reset after":
+        return { reset: "after" };
+      case "slow":
+        return { delayMillis: SLOW_MILLIS };
+      case "cut":
+        return { cut: true };
+      case "endless":
+        return { endless: true };
+    }
+  }
+
+  #take(attempt: Attempt, request: IncomingMessage, url: URL, body: Buffer, capBytes?: number): Reply {
     if (url.pathname !== SPLUNK_PATH && url.pathname !== PLAIN_PATH) {
       return { status: 404, body: { text: "The requested URL was not found on this server.", code: 404 } };
     }
     if (request.method !== "POST") return { status: 405, body: { text: "Method Not Allowed" } };
-    return url.pathname === SPLUNK_PATH ? this.#takeSplunk(request, url, body) : this.#takePlain(request, body);
+    const isSplunk = url.pathname === SPLUNK_PATH;
+    const credential = isSplunk ? this.#splunkToken(request, url) : this.#intakeKey(request);
+    if (typeof credential !== "string") return credential;
+    attempt.credential = credential;
+    const content = contentOf(request, body);
+    if (content === "unsupported") return { status: 415, body: isSplunk ? { text: "Unsupported encoding" } : { message: "Unsupported content encoding" } };
+    const unreadable = isSplunk ? HEC.invalidFormat : { status: 400, body: { message: "The body cannot be read" } };
+    if (content === "broken") return unreadable;
+    if (content.length === 0) return isSplunk ? HEC.noData : unreadable;
+    attempt.rawBytes = content.length;
+    const lines = linesOf(content);
+    attempt.records = lines.length;
+    // What a job writes out as something else than JSON says so, and is not looked into.
+    const type = request.headers["content-type"] ?? "";
+    if ((type === "" || type.includes("json")) && !lines.every(isObject)) {
+      return isSplunk ? HEC.invalidFormat : { status: 400, body: { message: "A line is not JSON" } };
+    }
+    if (lines.length === 1 && isTestMessage(lines[0] as string)) {
+      this.#counter(credential).tests += 1;
+      return isSplunk ? HEC.success : taken(1);
+    }
+    const { rawBytes = Infinity, records = Infinity, refuses } = this.limits;
+    if (content.length > Math.min(rawBytes, capBytes ?? Infinity) || lines.length > records) {
+      return { status: 413, body: isSplunk ? { text: "Content-Length of the request is too large", code: 27 } : { message: "Request Entity Too Large" } };
+    }
+    const wrong = refuses ? lines.findIndex(refuses) : -1;
+    if (wrong >= 0) {
+      if (!isSplunk) return { status: 400, body: { message: `Event ${wrong} does not match the mapping` } };
+      return { status: 400, body: { text: "Invalid data format", code: 6, "invalid-event-number": wrong } };
+    }
+    this.#count(attempt, credential, body, lines);
+    return isSplunk ? HEC.success : taken(lines.length);
   }
 
-  #takeSplunk(request: IncomingMessage, url: URL, body: Buffer): Reply {
+  /** The token, or why there is no good one. */
+  #splunkToken(request: IncomingMessage, url: URL): string | Reply {
     const authorization = request.headers.authorization;
     if (authorization === undefined || authorization === "") return HEC.tokenRequired;
     const token = /^Splunk (\S+)$/.exec(authorization)?.[1];
@@ -251,38 +458,24 @@ export class Siem {
     if (!this.#options.splunkTokens.includes(token)) return HEC.invalidToken;
     const channel = url.searchParams.get("channel") ?? request.headers["x-splunk-request-channel"];
     if (channel !== undefined && !GUID.test(String(channel))) return HEC.invalidChannel;
-    const content = contentOf(request, body);
-    if (content === "unsupported") return { status: 415, body: { text: "Unsupported encoding" } };
-    if (content === "broken") return HEC.invalidFormat;
-    if (content.length === 0) return HEC.noData;
-    return this.#count(token, request, body, content) ? HEC.success : HEC.invalidFormat;
+    return token;
   }
 
-  #takePlain(request: IncomingMessage, body: Buffer): Reply {
+  /** The key, or why there is no good one. */
+  #intakeKey(request: IncomingMessage): string | Reply {
     const key = request.headers["x-sekoiaio-intake-key"];
     if (typeof key !== "string" || key === "") return { status: 401, body: { message: "The intake key is missing" } };
     if (!this.#options.intakeKeys.includes(key)) return { status: 403, body: { message: "The intake key is not known" } };
-    const content = contentOf(request, body);
-    if (content === "unsupported") return { status: 415, body: { message: "Unsupported content encoding" } };
-    if (content === "broken" || content.length === 0) return { status: 400, body: { message: "The body cannot be read" } };
-    const events = this.#count(key, request, body, content);
-    if (!events) return { status: 400, body: { message: "A line is not JSON" } };
-    return { status: 200, body: { event_ids: Array.from({ length: Math.min(events, 3) }, () => crypto.randomUUID()) } };
+    return key;
   }
 
-  /** Counts a push whole or not at all; returns the number of its records, 0 when a line is no JSON object. */
-  #count(credential: string, request: IncomingMessage, body: Buffer, content: Buffer): number {
-    const text = content.toString("utf8");
-    const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
-    if (!lines.every(isObject)) return 0;
+  /** Takes a push whole. */
+  #count(attempt: Attempt, credential: string, body: Buffer, lines: string[]): void {
     const counter = this.#counter(credential);
-    if (lines.length === 1 && isTestMessage(lines[0] as string)) {
-      counter.tests += 1;
-      return 1;
-    }
-    const id = request.headers["x-logpush-push-id"];
-    const seen = typeof id === "string" ? (counter.pushIds.get(id) ?? 0) : 0;
-    if (typeof id === "string") counter.pushIds.set(id, seen + 1);
+    const id = attempt.pushId;
+    const seen = id === "" ? 0 : (counter.pushIds.get(id) ?? 0);
+    if (id !== "") counter.pushIds.set(id, seen + 1);
+    attempt.taken = true;
     counter.pushes += 1;
     counter.pushRecords.push(lines.length);
     counter.wireBytes += body.length;
@@ -294,8 +487,28 @@ export class Siem {
     if (seen === 0) counter.once.merge(tally);
     // One by one: a push may hold more lines than a call can have arguments.
     if (this.#options.keepLines) for (const line of lines) counter.lines.push(line);
-    return lines.length;
+    this.#options.onTaken?.(attempt, lines);
   }
+}
+
+function taken(events: number): Reply {
+  return { status: 200, body: { event_ids: Array.from({ length: Math.min(events, 3) }, () => crypto.randomUUID()) } };
+}
+
+function linesOf(content: Buffer): string[] {
+  const text = content.toString("utf8");
+  return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
+}
+
+/** For a report: what was done to a push on purpose. */
+function describe(failure: Failure): string {
+  if (failure.reset) return `reset ${failure.reset}`;
+  if (failure.hang) return failure.hang === "after" ? "hang after" : "hang";
+  if (failure.endless) return "endless";
+  if (failure.cut) return "cut";
+  if (failure.delayMillis) return "slow";
+  if (failure.tooLargeAboveBytes !== undefined) return "413";
+  return String(failure.hec === undefined ? failure.status : `code ${failure.hec}`);
 }
 
 async function read(request: IncomingMessage): Promise<Buffer> {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { untrusted } from "../support/delivery.ts";
 import { BatchStream, generateBatch, type Dataset } from "../support/generate.ts";
 import { LineCounter, sumTallies } from "../support/lines.ts";
 import { pushBatch, pushTest, pushUntilAccepted, TEST_FORMS, type TestForm } from "../support/logpush.ts";
@@ -174,6 +175,72 @@ describe("the stand-in SIEM", () => {
     const answer = await pushUntilAccepted(raw(), gzipSync(line), { headers, deadlineMillis: 5_000 });
     assert.equal(answer.attempts, 4);
     assert.equal(siem.intake("good").pushes - pushes, 2);
+  });
+
+  test("says 413 above its limits, refuses a push with a record that it does not like, and is told which", async () => {
+    const push = async (url: string, lines: string[], headers: Record<string, string>) =>
+      await pushBatch(url, gzipSync(`${lines.join("\n")}\n`), { headers });
+    siem.limits = { rawBytes: 40, records: 3, refuses: (line) => line.includes("bad") };
+    const key = { "X-SEKOIAIO-INTAKE-KEY": "key" };
+    const [before, splunkBefore] = [siem.intake("key").records, siem.intake("good").records];
+    assert.equal((await push(plain(), ['{"a":1}', `{"a":"${"x".repeat(40)}"}`], key)).status, 413);
+    assert.equal((await push(raw(), Array(4).fill("{}"), auth)).status, 413);
+    assert.match((await push(plain(), ['{"a":1}', '{"a":"bad"}'], key)).text, /Event 1/);
+    const refused = await push(raw(), ['{"a":1}', '{"a":"bad"}'], auth);
+    assert.deepEqual([refused.status, refused.json.code, refused.json["invalid-event-number"]], [400, 6, 1]);
+    assert.deepEqual([siem.intake("key").records, siem.intake("good").records], [before, splunkBefore]);
+    assert.equal((await push(plain(), ['{"a":1}', '{"a":2}', '{"a":3}'], key)).status, 200);
+    siem.limits = {};
+    const last = siem.attempts.at(-1);
+    assert.deepEqual([last?.records, last?.rawBytes, last?.taken, last?.status], [3, 24, true, 200]);
+  });
+
+  test("what is not announced as JSON is not looked into", async () => {
+    const headers = { ...auth, "Content-Type": "text/csv" };
+    assert.equal((await pushBatch(raw(), gzipSync("1,2\n3,4\n"), { headers })).status, 200);
+  });
+
+  test("any code of the collector, an answer that breaks off, one without end, and one that never comes", async () => {
+    const send = async () => await fetch(raw(), { method: "POST", body: line, headers: auth, signal: AbortSignal.timeout(600) });
+    siem.fail({ hec: 18 });
+    const unhealthy = await send();
+    assert.deepEqual([unhealthy.status, ((await unhealthy.json()) as any).code], [503, 18]);
+    for (const failure of [{ cut: true }, { endless: true }]) {
+      const pushes = siem.intake("good").pushes;
+      siem.fail(failure);
+      const answer = await send();
+      assert.equal(answer.status, 200);
+      await assert.rejects(answer.text());
+      assert.equal(siem.intake("good").pushes, pushes + 1);
+    }
+    for (const [hang, taken] of [[true, 0], ["after", 1]] as const) {
+      const pushes = siem.intake("good").pushes;
+      siem.fail({ hang });
+      await assert.rejects(send(), { name: "TimeoutError" });
+      assert.equal(siem.intake("good").pushes, pushes + taken);
+    }
+  });
+
+  test("fails by chance as the seed says, and no more once it is mended", async () => {
+    const outcomes = async (seed: number) => {
+      siem.failAtRandom({ seed, share: 0.5, kinds: ["500", "503", "429"] });
+      const statuses: number[] = [];
+      for (let i = 0; i < 40; i += 1) statuses.push((await pushBatch(raw(), gzipSync(line), { headers: auth })).status);
+      siem.mend();
+      return statuses;
+    };
+    const one = await outcomes(5);
+    assert.deepEqual(one, await outcomes(5));
+    assert.notDeepEqual(one, await outcomes(6));
+    assert.deepEqual([...new Set(one)].sort(), [200, 429, 500, 503]);
+    assert.equal((await pushBatch(raw(), gzipSync(line), { headers: auth })).status, 200);
+  });
+
+  test("speaks TLS with a certificate that nobody trusts", async () => {
+    const secure = await Siem.start({ intakeKeys: ["key"], tls: untrusted() });
+    const refused = await fetch(`https://${secure.host}${PLAIN_PATH}`, { method: "POST" }).catch((error) => error.cause.code);
+    assert.equal(refused, "DEPTH_ZERO_SELF_SIGNED_CERT");
+    await secure.close();
   });
 
   test("waits for what comes, and not longer than it was told to", async () => {
