@@ -7,7 +7,7 @@
 //! delivers. A raise is durable when it is answered: rows and alarm are written in one synchronous stretch.
 
 use super::registry::{JobRow, JobsQuery, LedgerRow};
-use super::{Class, REGISTRY_NAME, answer, call, now_millis, question};
+use super::{Class, REGISTRY_NAME, answer, call, now_millis, question, read_json};
 use crate::alerting::delivery::{self, Next, Outcome};
 use crate::alerting::detect::{DatasetState, HISTORY_MINUTES, Minute};
 use crate::alerting::{AlertEvent, Occurrence, Policy, Thresholds, Webhook};
@@ -325,11 +325,11 @@ impl Alerts {
             params![&delivery.policy],
         )?;
         let policy: Policy = match policy {
-            Some(row) => serde_json::from_str(&row.body)?,
+            Some(row) => read_json(&row.body)?,
             // It was deleted, and what it had not told yet with it.
             None => return Ok((None, Outcome::Taken)),
         };
-        let occurrence: Occurrence = serde_json::from_str(&delivery.body)?;
+        let occurrence: Occurrence = read_json(&delivery.body)?;
         let outcome = if delivery.mechanism == "email" {
             alerts::send_email(&self.env, &policy, &occurrence, &delivery.target).await
         } else {
@@ -399,7 +399,7 @@ impl Alerts {
     }
 
     fn write_history(&self, delivery: &Delivery, policy: &Policy, now: u64) -> Result<()> {
-        let occurrence: Occurrence = serde_json::from_str(&delivery.body)?;
+        let occurrence: Occurrence = read_json(&delivery.body)?;
         let id = js::unique_name().replace('-', "");
         let record = json!({
             "id": id,
@@ -425,9 +425,7 @@ impl Alerts {
             "SELECT body FROM policies WHERE ?1 IS NULL OR account = ?1 ORDER BY created_at, id",
             params![account],
         )?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect()
+        rows.iter().map(|row| read_json(&row.body)).collect()
     }
 
     fn put_policy(&self, policy: &Policy) -> Result<()> {
@@ -463,7 +461,7 @@ impl Alerts {
         )?;
         rows.into_iter()
             .map(|row| {
-                let webhook: Webhook = serde_json::from_str(&row.body)?;
+                let webhook: Webhook = read_json(&row.body)?;
                 Ok(Webhook {
                     last_success: row.last_success,
                     last_failure: row.last_failure,
@@ -525,10 +523,7 @@ impl Alerts {
             "SELECT count(*) AS n FROM history WHERE account = ? AND sent_at > ? AND sent_at < ?",
             params![&of.account, since, before],
         )?;
-        let records: Result<Vec<Value>> = rows
-            .iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect();
+        let records: Result<Vec<Value>> = rows.iter().map(|row| read_json(&row.body)).collect();
         Ok(HistoryPage {
             records: records?,
             total: total.unwrap_or_default(),
@@ -540,9 +535,7 @@ impl Alerts {
             "SELECT body FROM alerts WHERE ended_at IS NULL ORDER BY since, correlation",
             params![],
         )?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect()
+        rows.iter().map(|row| read_json(&row.body)).collect()
     }
 
     fn summary(&self) -> Result<AlertsSummary> {
@@ -630,7 +623,7 @@ impl Alerts {
             .sql()?
             .rows("SELECT scope, dataset, body FROM datasets", params![])?;
         rows.into_iter()
-            .map(|row| Ok(((row.scope, row.dataset), serde_json::from_str(&row.body)?)))
+            .map(|row| Ok(((row.scope, row.dataset), read_json(&row.body)?)))
             .collect()
     }
 
@@ -639,9 +632,7 @@ impl Alerts {
             "SELECT body FROM datasets WHERE scope = ? AND dataset = ?",
             params![scope, dataset],
         )?;
-        row.map_or(Ok(DatasetState::default()), |row| {
-            Ok(serde_json::from_str(&row.body)?)
-        })
+        row.map_or(Ok(DatasetState::default()), |row| read_json(&row.body))
     }
 
     async fn look_at(
