@@ -59,6 +59,9 @@ const AT_ONCE: u64 = 6;
 /// When the alarm comes again if it dies: after the deadline of an attempt.
 const GUARD_MILLIS: i64 = 30_000;
 
+/// When a delivery is looked at again that could not be read: a deployment may know its form by then.
+const UNREADABLE_MILLIS: u64 = 10 * 60_000;
+
 /// How long the history, and what belongs to alerts that are over, is kept: as long as Cloudflare's largest plan keeps it.
 const KEEP_MILLIS: u64 = 90 * 24 * 3_600_000;
 
@@ -312,7 +315,19 @@ impl Alerts {
             .iter()
             .map(async |delivery| (delivery, self.attempt(delivery).await));
         for (delivery, outcome) in join_all(attempts).await {
-            let (policy, outcome) = outcome?;
+            let (policy, outcome) = match outcome {
+                Ok(attempted) => attempted,
+                // A row that can not be read must not stop the others.
+                Err(e) => {
+                    worker::console_error!("delivery {}: {e}", delivery.seq);
+                    let later = now_millis() + UNREADABLE_MILLIS;
+                    self.sql()?.run(
+                        "UPDATE deliveries SET next_at = ? WHERE seq = ?",
+                        params![later, delivery.seq],
+                    )?;
+                    continue;
+                }
+            };
             self.sql()?
                 .atomically(|| self.attempted(delivery, policy.as_ref(), &outcome))?;
         }
