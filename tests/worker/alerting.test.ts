@@ -79,10 +79,11 @@ let jobs = 900_000;
 function trouble(alert_type: string, job: object = {}) {
   const correlation = `c${(jobs += 1)}`;
   const since_millis = Date.now() - 330_000;
-  const subject = {
-    kind: "job", id: jobs, name: "siem", scope: "zones/z1", dataset: "http_requests",
+  const facts = {
+    id: jobs, name: "siem", scope: "zones/z1", dataset: "http_requests",
     destination_conf: "https://siem.example.com/in?header_Authorization=REDACTED", error_message: "error 503: error pushing", ...job,
   };
+  const subject = { job: facts };
   const raise = async (event: string, severity = "warning") =>
     await worker.callObject("ALERTS", "alerts", "raise", {
       id: `${correlation}-${event === END ? "end" : severity}`, correlation_id: correlation, alert_type, event, severity, since_millis,
@@ -375,10 +376,10 @@ describe("a dataset", () => {
     const scope = freshScope();
     // Not watched for a day yet; and one that was quiet for longer before.
     await history(scope, "dns_logs", Array.from({ length: 40 }, (_, n) => 600 - n));
-    await history(scope, "firewall_events", [1_470, 1_469, 1_468, 1_467, 300, 299, 298, 297]);
+    await history(scope, "firewall_events", [1_530, 1_529, 1_528, 1_527, 300, 299, 298, 297]);
     await worker.scheduled();
     const steady = freshScope();
-    await history(steady, "dns_logs", Array.from({ length: 38 }, (_, n) => 1_470 - n * 30));
+    await history(steady, "dns_logs", Array.from({ length: 40 }, (_, n) => 1_530 - n * 30));
     await worker.scheduled();
     const silent = await eventually("the alert", () => about(policy).find((json) => json.data.zone_tag === steady.slice("zones/".length)));
     assert.deepEqual([silent.alert_event, silent.alert_type, silent.data.dataset, silent.data.usual_interval_seconds], [START, "logpush_dataset_silent_alert", "dns_logs", 1_800]);
@@ -497,7 +498,7 @@ describe("e-mail", () => {
       const policy = { name: "by mail", alert_type: "logpush_job_failing_alert", mechanisms: { email: [{ id: "ops@example.com" }] } };
       assert.equal((await mailer.api("POST", `${path}/policies`, policy)).status, 200);
       const since_millis = Date.now() - 600_000;
-      const subject = { kind: "job", id: 7, name: "siem", scope: "zones/z", dataset: "dns_logs", destination_conf: "https://siem.example.com/" };
+      const subject = { job: { id: 7, name: "siem", scope: "zones/z", dataset: "dns_logs", destination_conf: "https://siem.example.com/" } };
       await mailer.callObject("ALERTS", "alerts", "raise", {
         id: "m-1", correlation_id: "m", alert_type: "logpush_job_failing_alert", event: START, severity: "warning", since_millis, at_millis: Date.now(), subject,
       });
