@@ -5,7 +5,7 @@
 
 #![allow(dead_code, reason = "each of the three uses its part of it")]
 
-use flate2::{Decompress, FlushDecompress, Status};
+use logpush_edge::batch::gzip::{GZIP_MAGIC, Member};
 use logpush_edge::batch::projection::Projection;
 use logpush_edge::batch::reader::{Reader, Sink};
 use logpush_edge::batch::scan::InvalidLine;
@@ -343,17 +343,13 @@ impl Batch {
 
 fn inflate(gzip: &[u8], window: &mut Vec<u8>, mut take: impl FnMut(&[u8])) {
     window.resize(window.len().max(WINDOW_BYTES), 0);
-    let mut inflate = Decompress::new_gzip(15);
-    let mut rest = gzip;
+    let mut member = Member::default();
+    let mut rest = &gzip[GZIP_MAGIC.len()..];
     loop {
-        let (read, made) = (inflate.total_in(), inflate.total_out());
-        let room = &mut window[..WINDOW_BYTES];
-        let status = inflate
-            .decompress(rest, room, FlushDecompress::None)
-            .expect("gzip");
-        rest = &rest[(inflate.total_in() - read) as usize..];
-        take(&window[..(inflate.total_out() - made) as usize]);
-        if status == Status::StreamEnd {
+        let step = member.step(rest, &mut window[..WINDOW_BYTES]);
+        rest = &rest[step.used..];
+        take(&window[..step.made]);
+        if step.is_end.expect("gzip") {
             return;
         }
     }

@@ -1,5 +1,7 @@
 //! From the bytes of one batch to its records. The hot path.
 
+mod crc32;
+pub mod gzip;
 pub mod incoming;
 mod lines;
 mod out;
