@@ -3,6 +3,8 @@
 mod crc32;
 pub mod gzip;
 pub mod incoming;
+mod lanes;
+mod layout;
 mod lines;
 mod out;
 pub mod projection;
