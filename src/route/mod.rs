@@ -209,12 +209,16 @@ impl Sink for Router<'_> {
         {
             self.times.take(at);
         }
-        self.decisions.begin();
-        let jobs = self.routes.jobs.iter().zip(&mut self.selections);
-        for (index, (job, selection)) in jobs.enumerate() {
-            if !self.decisions.selects(index, fields)
-                || job.sample.is_some_and(|sample| !sample.keeps(line))
-            {
+        self.decisions.begin(fields);
+        let mut from = 0;
+        while let Some(index) = self.decisions.next(from, fields) {
+            from = index + 1;
+            let (Some(job), Some(selection)) =
+                (self.routes.jobs.get(index), self.selections.get_mut(index))
+            else {
+                break;
+            };
+            if job.sample.is_some_and(|sample| !sample.keeps(line)) {
                 continue;
             }
             let (record, end) = match &job.shape {

@@ -1,6 +1,6 @@
 //! The filters of all jobs of a dataset, decided together: a condition that several jobs have is decided once a record,
-//! and what was decided about a value is remembered for the next record that has the same one, as most have in the fields
-//! that people filter by (status, host, country, action).
+//! what was decided about a value is remembered for the next record that has the same one, as most have in the fields
+//! that people filter by (status, host, country, action), and jobs that a value rules out are ruled out all at once.
 //!
 //! A condition's outcome depends on nothing but the raw text of its field, so what is remembered is always right.
 
@@ -17,55 +17,115 @@ const REMEMBERED: usize = 32;
 const VALUE_MAX_BYTES: usize = 40;
 /// No such value.
 const NONE: usize = usize::MAX;
+/// Lookups after which a group is judged: one that knew less than half of its values rules nothing out beforehand.
+const TRIAL: u32 = 256;
+
+/// Ends of a filter's steps.
+const SELECTED: usize = usize::MAX;
+const REFUSED: usize = usize::MAX - 1;
 
 /// What to decide, and how the decisions make up a job's filter.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     groups: Vec<Group>,
-    /// By job, in the order of the jobs; `None` selects every record.
-    filters: Vec<Option<Node>>,
+    steps: Vec<Step>,
+    /// The first step by job, in the order of the jobs.
+    starts: Vec<usize>,
 }
 
+/// Conditions on one field.
 #[derive(Debug)]
 struct Group {
     slot: usize,
     conditions: Vec<Condition>,
+    /// Which jobs select nothing when a condition does not have this outcome.
+    needs: Vec<Need>,
 }
 
 #[derive(Debug)]
-enum Node {
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Test {
-        group: usize,
-        bit: usize,
-        is_negated: bool,
-    },
+struct Need {
+    bit: usize,
+    outcome: bool,
+    job: usize,
+}
+
+/// One condition, and where to go on.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    group: usize,
+    bit: usize,
+    if_met: usize,
+    if_not: usize,
 }
 
 impl Plan {
     pub fn new(jobs: &[JobRoute]) -> Self {
         let mut plan = Self::default();
-        for job in jobs {
-            let node = job.filter.as_ref().map(|filter| plan.node(&filter.root));
-            plan.filters.push(node);
+        for (job, route) in jobs.iter().enumerate() {
+            let start = match &route.filter {
+                None => SELECTED,
+                Some(filter) => {
+                    plan.need(&filter.root, job);
+                    plan.steps(&filter.root, SELECTED, REFUSED)
+                }
+            };
+            plan.starts.push(start);
         }
         plan
     }
 
-    fn node(&mut self, filter: &Compiled) -> Node {
+    /// Adds the steps of a filter, from its end to its beginning, and returns the first.
+    fn steps(&mut self, filter: &Compiled, if_met: usize, if_not: usize) -> usize {
         match filter {
-            Compiled::And(nodes) => Node::And(nodes.iter().map(|node| self.node(node)).collect()),
-            Compiled::Or(nodes) => Node::Or(nodes.iter().map(|node| self.node(node)).collect()),
+            Compiled::And(nodes) => nodes
+                .iter()
+                .rev()
+                .fold(if_met, |next, node| self.steps(node, next, if_not)),
+            Compiled::Or(nodes) => nodes
+                .iter()
+                .rev()
+                .fold(if_not, |next, node| self.steps(node, if_met, next)),
             Compiled::Test {
                 condition,
                 is_negated,
             } => {
                 let (group, bit) = self.place(condition);
-                Node::Test {
+                let (if_met, if_not) = if *is_negated {
+                    (if_not, if_met)
+                } else {
+                    (if_met, if_not)
+                };
+                self.steps.push(Step {
                     group,
                     bit,
-                    is_negated: *is_negated,
+                    if_met,
+                    if_not,
+                });
+                self.steps.len() - 1
+            }
+        }
+    }
+
+    /// Notes what a job needs of single conditions, whatever else it wants.
+    fn need(&mut self, filter: &Compiled, job: usize) {
+        match filter {
+            Compiled::And(nodes) => nodes.iter().for_each(|node| self.need(node, job)),
+            Compiled::Or(nodes) => {
+                if let [node] = nodes.as_slice() {
+                    self.need(node, job);
+                }
+            }
+            Compiled::Test {
+                condition,
+                is_negated,
+            } => {
+                let (group, bit) = self.place(condition);
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.needs.push(Need {
+                        bit,
+                        outcome: !*is_negated,
+                        job,
+                    });
                 }
             }
         }
@@ -95,6 +155,7 @@ impl Plan {
         self.groups.push(Group {
             slot: condition.slot,
             conditions: vec![condition.clone()],
+            needs: Vec::new(),
         });
         (self.groups.len() - 1, 0)
     }
@@ -105,119 +166,199 @@ impl Plan {
 pub(super) struct Decisions<'p> {
     plan: &'p Plan,
     groups: Vec<Known>,
+    /// Of the current record, by group.
+    current: Vec<Current>,
+    /// A bit for each job that nothing rules out so far.
+    left: Vec<u64>,
 }
 
 /// The values of one group that came lately.
 #[derive(Debug)]
 struct Known {
     values: Box<[Decided; REMEMBERED]>,
-    /// Of a value that is too long.
-    other: Decided,
-    /// Which of them the current record has: [`REMEMBERED`] for the other, [`NONE`] while nobody has asked.
-    current: usize,
+    /// For each value, a bit for each job that it rules out; one more for a missing field.
+    ruled_out: Vec<u64>,
+    lookups: u32,
+    misses: u32,
+}
+
+/// What was decided about a value, a bit for each condition.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outcomes {
+    known: u64,
+    met: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Decided {
     length: usize,
     text: [u8; VALUE_MAX_BYTES],
-    /// By bit: decided.
-    known: u64,
-    /// By bit: with this outcome.
-    outcome: u64,
+    outcomes: Outcomes,
+    /// What it rules out is written down.
+    is_ruled: bool,
 }
 
-const NOTHING: Decided = Decided {
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    /// Index of the value, [`NONE`] when it is not one of those that are remembered.
+    value: usize,
+    is_found: bool,
+    outcomes: Outcomes,
+}
+
+const NO_VALUE: Decided = Decided {
     length: NONE,
     text: [0; VALUE_MAX_BYTES],
-    known: 0,
-    outcome: 0,
+    outcomes: Outcomes { known: 0, met: 0 },
+    is_ruled: false,
+};
+
+const UNKNOWN: Current = Current {
+    value: NONE,
+    is_found: false,
+    outcomes: Outcomes { known: 0, met: 0 },
 };
 
 impl<'p> Decisions<'p> {
     pub fn new(plan: &'p Plan) -> Self {
-        let known = || Known {
-            values: Box::new([NOTHING; REMEMBERED]),
-            other: NOTHING,
-            current: NONE,
+        let words = plan.starts.len().div_ceil(64);
+        let known = |group: &Group| Known {
+            values: Box::new([NO_VALUE; REMEMBERED]),
+            ruled_out: if group.needs.is_empty() {
+                Vec::new()
+            } else {
+                vec![0; words * REMEMBERED]
+            },
+            lookups: 0,
+            misses: 0,
         };
         Self {
-            groups: plan.groups.iter().map(|_| known()).collect(),
+            groups: plan.groups.iter().map(known).collect(),
+            current: vec![UNKNOWN; plan.groups.len()],
+            left: vec![0; words],
             plan,
         }
     }
 
-    /// Begins with a new record.
+    /// Begins with a new record, whose projected fields these are.
     #[inline]
-    pub fn begin(&mut self) {
-        for group in &mut self.groups {
-            group.current = NONE;
-        }
-    }
-
-    /// Whether the filter of the job at `index` selects the record whose projected fields these are.
-    #[inline]
-    pub fn selects(&mut self, index: usize, fields: &[Option<&[u8]>]) -> bool {
-        match self.plan.filters.get(index) {
-            Some(Some(node)) => self.is_true(node, fields),
-            _ => true,
-        }
-    }
-
-    fn is_true(&mut self, node: &Node, fields: &[Option<&[u8]>]) -> bool {
-        match node {
-            Node::And(nodes) => nodes.iter().all(|node| self.is_true(node, fields)),
-            Node::Or(nodes) => nodes.iter().any(|node| self.is_true(node, fields)),
-            Node::Test {
-                group,
-                bit,
-                is_negated,
-            } => self.decide(*group, *bit, fields) != *is_negated,
-        }
-    }
-
-    #[inline]
-    fn decide(&mut self, group: usize, bit: usize, fields: &[Option<&[u8]>]) -> bool {
-        let (Some(Group { slot, conditions }), Some(known)) =
-            (self.plan.groups.get(group), self.groups.get_mut(group))
-        else {
-            return false;
-        };
-        let Some(raw) = fields.get(*slot).copied().flatten() else {
-            return false;
-        };
-        if known.current == NONE {
-            known.find(raw);
-        }
-        let decided = known
-            .values
-            .get_mut(known.current)
-            .unwrap_or(&mut known.other);
-        let mask = 1 << bit;
-        if decided.known & mask == 0 {
-            decided.known |= mask;
-            if conditions
-                .get(bit)
-                .is_some_and(|condition| condition.is_met_by(raw))
-            {
-                decided.outcome |= mask;
+    pub fn begin(&mut self, fields: &[Option<&[u8]>]) {
+        self.current.fill(UNKNOWN);
+        self.left.fill(u64::MAX);
+        let groups = self.plan.groups.iter().zip(&mut self.groups);
+        for ((group, known), current) in groups.zip(&mut self.current) {
+            if group.needs.is_empty() || !known.is_worth_it() {
+                continue;
+            }
+            // A job that wants a field which is missing is left to its steps.
+            let Some(raw) = fields.get(group.slot).copied().flatten() else {
+                continue;
+            };
+            known.find(raw, current);
+            if let Some(ruled_out) = known.ruled_out(group, raw, current, self.left.len()) {
+                for (left, ruled_out) in self.left.iter_mut().zip(ruled_out) {
+                    *left &= !ruled_out;
+                }
             }
         }
-        decided.outcome & mask != 0
+    }
+
+    /// The first job from `from` on that selects the record.
+    #[inline]
+    pub fn next(&mut self, from: usize, fields: &[Option<&[u8]>]) -> Option<usize> {
+        let mut job = from;
+        loop {
+            let left = self.left.get(job / 64)? >> (job % 64);
+            if left == 0 {
+                job = (job / 64 + 1) * 64;
+                continue;
+            }
+            job += left.trailing_zeros() as usize;
+            let start = *self.plan.starts.get(job)?;
+            if self.selects(start, fields) {
+                return Some(job);
+            }
+            job += 1;
+        }
+    }
+
+    #[inline]
+    fn selects(&mut self, start: usize, fields: &[Option<&[u8]>]) -> bool {
+        let mut at = start;
+        while let Some(step) = self.plan.steps.get(at) {
+            let is_met = match self.current.get(step.group) {
+                Some(current) if current.outcomes.known >> step.bit & 1 == 1 => {
+                    current.outcomes.met >> step.bit & 1 == 1
+                }
+                _ => self.decide(step, fields),
+            };
+            at = if is_met { step.if_met } else { step.if_not };
+        }
+        at == SELECTED
+    }
+
+    /// Decides a condition that nobody has asked for yet.
+    fn decide(&mut self, step: &Step, fields: &[Option<&[u8]>]) -> bool {
+        let (Some(group), Some(known), Some(current)) = (
+            self.plan.groups.get(step.group),
+            self.groups.get_mut(step.group),
+            self.current.get_mut(step.group),
+        ) else {
+            return false;
+        };
+        let Some(raw) = fields.get(group.slot).copied().flatten() else {
+            current.outcomes.known = u64::MAX;
+            return false;
+        };
+        if !current.is_found {
+            known.find(raw, current);
+        }
+        group.decide(step.bit, raw, &mut current.outcomes);
+        if let Some(value) = known.values.get_mut(current.value) {
+            value.outcomes = current.outcomes;
+        }
+        current.outcomes.met >> step.bit & 1 == 1
+    }
+}
+
+impl Group {
+    /// Makes the outcome of a condition known.
+    #[inline]
+    fn decide(&self, bit: usize, raw: &[u8], outcomes: &mut Outcomes) {
+        let mask = 1 << bit;
+        if outcomes.known & mask != 0 {
+            return;
+        }
+        outcomes.known |= mask;
+        let condition = self.conditions.get(bit);
+        if condition.is_some_and(|condition| condition.is_met_by(raw)) {
+            outcomes.met |= mask;
+        }
     }
 }
 
 impl Known {
-    /// Makes this value the current one.
     #[inline]
-    fn find(&mut self, raw: &[u8]) {
+    fn is_worth_it(&self) -> bool {
+        self.lookups < TRIAL || self.misses < self.lookups / 2
+    }
+
+    /// Looks a value up, or begins to remember it.
+    #[inline]
+    fn find(&mut self, raw: &[u8], current: &mut Current) {
+        current.is_found = true;
+        if self.lookups == 2 * TRIAL {
+            // So that a field which changes its ways is judged anew.
+            self.lookups /= 2;
+            self.misses /= 2;
+        }
+        self.lookups += 1;
         if raw.len() > VALUE_MAX_BYTES {
-            self.other = NOTHING;
-            self.current = REMEMBERED;
+            self.misses += 1;
             return;
         }
-        self.current = place(raw);
-        let Some(value) = self.values.get_mut(self.current) else {
+        current.value = place(raw);
+        let Some(value) = self.values.get_mut(current.value) else {
             return;
         };
         let is_same = value.length == raw.len()
@@ -225,14 +366,46 @@ impl Known {
                 .text
                 .get(..raw.len())
                 .is_some_and(|text| is_equal(text, raw));
-        if !is_same {
-            value.length = raw.len();
-            value.known = 0;
-            value.outcome = 0;
-            if let Some(text) = value.text.get_mut(..raw.len()) {
-                text.copy_from_slice(raw);
-            }
+        if is_same {
+            current.outcomes = value.outcomes;
+            return;
         }
+        self.misses += 1;
+        value.length = raw.len();
+        value.outcomes = Outcomes::default();
+        value.is_ruled = false;
+        if let Some(text) = value.text.get_mut(..raw.len()) {
+            text.copy_from_slice(raw);
+        }
+    }
+
+    /// A bit for each job that the current value rules out, if that is remembered.
+    #[inline]
+    fn ruled_out(
+        &mut self,
+        group: &Group,
+        raw: &[u8],
+        current: &mut Current,
+        words: usize,
+    ) -> Option<&[u64]> {
+        let value = self.values.get_mut(current.value)?;
+        let at = current.value * words;
+        let ruled_out = self.ruled_out.get_mut(at..at + words)?;
+        if !value.is_ruled {
+            ruled_out.fill(0);
+            for need in &group.needs {
+                group.decide(need.bit, raw, &mut current.outcomes);
+                let is_met = current.outcomes.met >> need.bit & 1 == 1;
+                if is_met != need.outcome
+                    && let Some(word) = ruled_out.get_mut(need.job / 64)
+                {
+                    *word |= 1 << (need.job % 64);
+                }
+            }
+            value.outcomes = current.outcomes;
+            value.is_ruled = true;
+        }
+        Some(ruled_out)
     }
 }
 
