@@ -20,6 +20,9 @@ const NONE: usize = usize::MAX;
 /// Lookups after which a group is judged: one that knew less than half of its values rules nothing out beforehand.
 const TRIAL: u32 = 256;
 
+/// Jobs that a group can rule out below which asking each of them costs less.
+const NEEDS_MIN: usize = 4;
+
 /// Ends of a filter's steps.
 const SELECTED: usize = usize::MAX;
 const REFUSED: usize = usize::MAX - 1;
@@ -224,7 +227,7 @@ impl<'p> Decisions<'p> {
         let words = plan.starts.len().div_ceil(64);
         let known = |group: &Group| Known {
             values: Box::new([NO_VALUE; REMEMBERED]),
-            ruled_out: if group.needs.is_empty() {
+            ruled_out: if group.needs.len() < NEEDS_MIN {
                 Vec::new()
             } else {
                 vec![0; words * REMEMBERED]
@@ -247,7 +250,7 @@ impl<'p> Decisions<'p> {
         self.left.fill(u64::MAX);
         let groups = self.plan.groups.iter().zip(&mut self.groups);
         for ((group, known), current) in groups.zip(&mut self.current) {
-            if group.needs.is_empty() || !known.is_worth_it() {
+            if group.needs.len() < NEEDS_MIN || !known.is_worth_it() {
                 continue;
             }
             // A job that wants a field which is missing is left to its steps.
@@ -310,7 +313,8 @@ impl<'p> Decisions<'p> {
             current.outcomes.known = u64::MAX;
             return false;
         };
-        if !current.is_found {
+        // To look a single outcome up costs as much as to decide it.
+        if !current.is_found && group.conditions.len() > 1 {
             known.find(raw, current);
         }
         group.decide(step.bit, raw, &mut current.outcomes);
