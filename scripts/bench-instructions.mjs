@@ -14,6 +14,11 @@ const BASELINE = join(root, "benches", "instructions.json");
 const TOLERANCE = 0.1;
 const WRITE = "npm run bench:instructions -- --write";
 
+/** The folder of small batches. */
+export async function instructionsInput(env) {
+  return await benchInput(env, "bench-instructions", RECORDS);
+}
+
 export async function benchInstructions(env, flags) {
   if (!onPath("valgrind", env.PATH)) {
     say("skipped: valgrind is not installed (Debian and Ubuntu: apt-get install valgrind)");
@@ -29,7 +34,7 @@ export async function benchInstructions(env, flags) {
     say(`skipped: counts can not be compared (${what.join("; ")})`);
     return 0;
   }
-  const folder = await benchInput(env, "bench-instructions", RECORDS);
+  const folder = await instructionsInput(env);
   const counted = await Promise.all(DATASETS.map((dataset) => count(env, program, folder, dataset)));
   const instructions = Object.fromEntries(DATASETS.map((dataset, number) => [dataset, counted[number]]));
   if (writes) {

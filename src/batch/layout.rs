@@ -221,3 +221,86 @@ fn number(bytes: &[u8], start: usize) -> Option<usize> {
     cursor.number().ok()?;
     Some(cursor.at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Layout, PATIENCE_MAX};
+    use crate::batch::projection::Projection;
+
+    /// What stands behind every line here, so that no lane reaches over the end.
+    const MORE: &str = "################################################################";
+
+    fn fields_of<'a>(layout: &mut Layout, text: &'a str) -> Option<(usize, Vec<Option<&'a [u8]>>)> {
+        let mut fields = vec![None; 2];
+        let length = layout.scan(text.as_bytes(), &mut fields)?;
+        Some((length, fields))
+    }
+
+    #[test]
+    fn the_next_line_with_the_same_keys_is_read_and_no_other() {
+        let mut projection = Projection::new();
+        projection.slot("B");
+        projection.slot("AKeyOfFortyBytesAsTheLongestOfLogpushIsX");
+        let mut layout = Layout::default();
+        layout.expect(&projection);
+        let line = |a: &str, b: &str, c: &str| {
+            format!(
+                "{{\"A\":{a},\"AKeyOfFortyBytesAsTheLongestOfLogpushIsX\":{b},\"B\":{c}}}\n{MORE}"
+            )
+        };
+        let first = line("1", "2", "3");
+        assert_eq!(fields_of(&mut layout, &first), None);
+        layout.missed(first.split('\n').next().unwrap().as_bytes(), &projection);
+        for (a, b, c) in [
+            ("1", "2", "3"),
+            (
+                "\"x\"",
+                "\"\\u0041 and more than a lane of text \\n\"",
+                "1657233726004000000",
+            ),
+            ("{\"B\":[1,{}]}", "-1.5e3", "\"größe\""),
+            ("null", "true", "[]"),
+        ] {
+            let text = line(a, b, c);
+            let found = fields_of(&mut layout, &text).unwrap();
+            assert_eq!(found.0, text.len() - MORE.len() - 1);
+            assert_eq!(found.1, [Some(c.as_bytes()), Some(b.as_bytes())]);
+        }
+        for text in [
+            line("01", "2", "3"),
+            line("1 ", "2", "3"),
+            line("\"\\x\"", "2", "3"),
+            line("\"\t\"", "2", "3"),
+            line("1", "2", "3}"),
+            line("1", "2", "3").replace("IsX", "IsY"),
+            line("1", "2", "3").replace("FortyBytes", "FourtyByte"),
+            line("1", "2", "3").replace("\"B\"", "\"C\""),
+            line("1", "2", "3").replace('\n', "\r\n"),
+        ] {
+            assert_eq!(fields_of(&mut layout, &text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn another_layout_is_remembered_when_it_comes_again_and_patience_has_an_end() {
+        let projection = Projection::new();
+        let mut layout = Layout::default();
+        for n in 0..2 * PATIENCE_MAX {
+            layout.missed(format!("{{\"K{n}\":1}}").as_bytes(), &projection);
+        }
+        for _ in 0..=PATIENCE_MAX {
+            layout.missed(b"{\"A\":1}", &projection);
+        }
+        assert_eq!(
+            layout.scan(format!("{{\"A\":2}}\n{MORE}").as_bytes(), &mut []),
+            Some(7)
+        );
+        let mut other = Projection::new();
+        other.slot("A");
+        layout.expect(&other);
+        assert_eq!(
+            layout.scan(format!("{{\"A\":2}}\n{MORE}").as_bytes(), &mut [None]),
+            None
+        );
+    }
+}
