@@ -1,5 +1,4 @@
-//! The checksum of a gzip member (CRC-32 of RFC 1952), quick where there is no instruction for it. Where there is one,
-//! zlib-rs uses it and this is compiled for the tests only.
+//! The checksum of a gzip member (CRC-32 of RFC 1952), quick without an instruction for it.
 //!
 //! wasm has none, and tables cost a third of inflating there. So long input is folded first: a multiple of the CRC's
 //! polynomial with only four terms, x^24048 + x^22928 + x^17720 + 1, lets a byte be added to the bytes 140, 791 and 3006

@@ -1,12 +1,8 @@
 //! One gzip member (RFC 1952): header, deflated data, checksum and length. The wrapper is read here and not by the
-//! decoder, because its checksum is slow in wasm: see `crc32.rs`.
+//! decoder, because its checksum is slow: see [`super::crc32`].
 
+use super::crc32::Crc32;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-use super::crc32::Crc32 as DataCrc;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use flate2::Crc as DataCrc;
 
 /// The first bytes of a gzip member.
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -58,7 +54,7 @@ pub struct Member {
     held: Vec<u8>,
     header: Crc,
     inflate: Decompress,
-    crc: DataCrc,
+    crc: Crc32,
     made: u32,
 }
 
@@ -70,7 +66,7 @@ impl Default for Member {
             held: Vec::with_capacity(TRAILER_BYTES),
             header: Crc::new(),
             inflate: Decompress::new(false),
-            crc: DataCrc::default(),
+            crc: Crc32::default(),
             made: 0,
         };
         member.header.update(&GZIP_MAGIC);
@@ -86,7 +82,7 @@ impl Member {
         self.held.clear();
         self.header.reset();
         self.header.update(&GZIP_MAGIC);
-        self.crc = DataCrc::default();
+        self.crc = Crc32::default();
         self.made = 0;
     }
 

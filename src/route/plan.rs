@@ -12,12 +12,13 @@ const GROUP_MAX: usize = 64;
 /// Groups of one field that are searched for an equal condition; bounds the time that compiling takes.
 const SEARCHED_GROUPS: usize = 4;
 /// Values remembered for each group.
-const REMEMBERED: usize = 32;
+const REMEMBERED: usize = 64;
 /// Longest raw text that is remembered; what is longer hardly comes twice.
 const VALUE_MAX_BYTES: usize = 40;
 /// No such value.
 const NONE: usize = usize::MAX;
-/// Lookups after which a group is judged: one that knew less than half of its values rules nothing out beforehand.
+/// Lookups after which a group is judged: one that knew less than half of its values, as with addresses, is not looked up
+/// any more in this batch.
 const TRIAL: u32 = 256;
 
 /// Jobs that a group can rule out below which asking each of them costs less.
@@ -314,7 +315,7 @@ impl<'p> Decisions<'p> {
             return false;
         };
         // To look a single outcome up costs as much as to decide it.
-        if !current.is_found && group.conditions.len() > 1 {
+        if !current.is_found && group.conditions.len() > 1 && known.is_worth_it() {
             known.find(raw, current);
         }
         group.decide(step.bit, raw, &mut current.outcomes);
@@ -351,11 +352,6 @@ impl Known {
     #[inline]
     fn find(&mut self, raw: &[u8], current: &mut Current) {
         current.is_found = true;
-        if self.lookups == 2 * TRIAL {
-            // So that a field which changes its ways is judged anew.
-            self.lookups /= 2;
-            self.misses /= 2;
-        }
         self.lookups += 1;
         if raw.len() > VALUE_MAX_BYTES {
             self.misses += 1;
