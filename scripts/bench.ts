@@ -1,0 +1,277 @@
+// `npm run bench`: what a batch costs, next to what the same work costs others, in the same runtime on the same machine.
+// CPU time of the whole runtime process, as the operating system counts it; see docs/performance.md.
+//
+//     npm run bench -- [--records N] [--rounds N] [--batches N] [--json] [--no-stages] [--no-extras] [--only WORDS]
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Batches } from "./bench/batches.ts";
+import { latency, memory, startUp } from "./bench/extras.ts";
+import { megabytesPerSecond, rounded, spread, table } from "./bench/figures.ts";
+import { OTHER_DATASETS, filters } from "./bench/jobs.ts";
+import { Target, createJobs, quiet, refusingSiem, type TargetName } from "./bench/targets.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Cumulative, in this order; see src/runtime/bench.rs. */
+const STAGES = ["read", "inflate", "framing", "projection", "filters", "payload", "archive"];
+
+interface Options {
+  records: number;
+  rounds: number;
+  batches: number;
+  warmUps: number;
+  stages: boolean;
+  extras: boolean;
+  only: string | undefined;
+}
+
+/** One thing that is measured again and again. */
+interface Case {
+  name: string;
+  target: Target;
+  batches: Batches;
+  path: string;
+  /** CPU milliseconds a batch, one a round. */
+  samples: number[];
+  /** Records that were selected from one batch by the first job; undefined where nothing selects. */
+  selected?: number;
+}
+
+/** As it stands in the JSON line. */
+interface CaseFigures {
+  name: string;
+  dataset: string;
+  records: number;
+  raw_bytes: number;
+  cpu_ms_median: number;
+  cpu_ms_low: number;
+  cpu_ms_high: number;
+  mb_per_cpu_s: number;
+  selected?: number;
+  peak_rss_mib?: number;
+}
+
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+
+function options(): Options & { json: boolean } {
+  const { values } = parseArgs({
+    options: {
+      records: { type: "string", default: "40000" },
+      rounds: { type: "string", default: "7" },
+      batches: { type: "string", default: "5" },
+      json: { type: "boolean", default: false },
+      "no-stages": { type: "boolean", default: false },
+      "no-extras": { type: "boolean", default: false },
+      only: { type: "string" },
+    },
+  });
+  const number = (name: "records" | "rounds" | "batches") => {
+    const value = Number(values[name]);
+    if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} is a whole number above 0`);
+    return value;
+  };
+  const rounds = number("rounds");
+  return {
+    records: number("records"),
+    rounds,
+    batches: number("batches"),
+    // V8 compiles hot WebAssembly anew while it runs; after that figures stay.
+    warmUps: rounds === 1 ? 1 : 5,
+    json: values.json,
+    stages: !values["no-stages"],
+    extras: !values["no-extras"],
+    only: values.only,
+  };
+}
+
+/** Everything that is measured in a runtime, warmed up and ready to be sampled. */
+async function prepare(given: Options, targets: Target[], siem: Awaited<ReturnType<typeof refusingSiem>>): Promise<Case[]> {
+  const cases: Case[] = [];
+  const start = async (name: TargetName) => {
+    const target = await Target.start(name);
+    targets.push(target);
+    return target;
+  };
+  const wanted = (name: string) => given.only === undefined || name.includes(given.only);
+  const http = new Batches("http_requests", given.records);
+  say(`· http_requests: ${http.batch.records} records, ${http.batch.rawBytes} bytes raw, ${http.batch.gzip.length} gzip (ratio ${(http.batch.rawBytes / http.batch.gzip.length).toFixed(1)})`);
+  for (const name of ["ours", "ours, without R2"] as const) {
+    const counts = [0, 1, 5, 50].filter((count) => wanted(`${name}, ${jobs(count)}`));
+    const others = name === "ours" ? Object.entries(OTHER_DATASETS).filter(([dataset]) => wanted(`ours, 1 job, ${dataset}`)) : [];
+    if (counts.length + others.length === 0) continue;
+    const target = await start(name);
+    for (const count of counts) {
+      const scope = `zones/bench${count}`;
+      await createJobs(target, siem, scope, "http_requests", filters(count));
+      cases.push({ name: `${name}, ${jobs(count)}`, target, batches: http, path: `${scope}/http_requests`, samples: [] });
+    }
+    for (const [dataset, filter] of others) {
+      const scope = `zones/${dataset}`;
+      await createJobs(target, siem, scope, dataset, [filter]);
+      const batches = new Batches(dataset as keyof typeof OTHER_DATASETS, given.records);
+      cases.push({ name: `ours, 1 job, ${dataset}`, target, batches, path: `${scope}/${dataset}`, samples: [] });
+    }
+  }
+  for (const name of ["JavaScript, common", "JavaScript, best"] as const) {
+    if (!wanted(name)) continue;
+    const target = await start(name);
+    cases.push({ name, target, batches: http, path: "zones/bench/http_requests", samples: [] });
+  }
+  if (given.stages && wanted("stage")) {
+    const target = await start("stages");
+    await createJobs(target, siem, "zones/bench1", "http_requests", filters(1));
+    for (const stage of STAGES) {
+      cases.push({ name: `stage: ${stage}`, target, batches: http, path: `zones/bench1/http_requests?stage=${stage}`, samples: [] });
+    }
+  }
+  for (const one of cases) {
+    let selected: number | undefined;
+    for (let n = 0; n < given.warmUps; n += 1) {
+      const answer = await one.target.push(one.path, one.batches.next());
+      if (answer.records !== undefined && answer.records !== one.batches.batch.records) {
+        throw new Error(`${one.name} found ${answer.records} records of ${one.batches.batch.records}`);
+      }
+      selected = answer.selected;
+    }
+    if (one.target.name.startsWith("ours")) {
+      const scope = one.path.split("/").slice(0, 2).join("/");
+      await quiet(one.target, scope);
+      const [first] = (await one.target.client.stats(`scope=${scope}`)).jobs;
+      selected = first === undefined ? undefined : first.selected.records / given.warmUps;
+    }
+    if (selected !== undefined) one.selected = selected;
+    say(`· ${one.name}: warm`);
+  }
+  return cases;
+}
+
+const jobs = (count: number) => (count === 1 ? "1 job" : `${count} jobs`);
+
+async function sample(cases: Case[], given: Options): Promise<void> {
+  for (let round = 1; round <= given.rounds; round += 1) {
+    const started = performance.now();
+    for (const one of cases) {
+      const bodies = Array.from({ length: given.batches }, () => one.batches.next());
+      const before = one.target.cpuMillis();
+      for (const body of bodies) await one.target.push(one.path, body);
+      one.samples.push((one.target.cpuMillis() - before) / given.batches);
+    }
+    say(`· round ${round} of ${given.rounds}, ${((performance.now() - started) / 1e3).toFixed(1)} s`);
+  }
+}
+
+/** The native limits: benches/limit.rs prints one JSON object. */
+async function limits(given: Options): Promise<CaseFigures[]> {
+  const { batch } = new Batches("http_requests", given.records);
+  const folder = mkdtempSync(join(tmpdir(), "logpush-edge-limit-"));
+  try {
+    const [file, filterFile] = [join(folder, "batch.gz"), join(folder, "filters")];
+    writeFileSync(file, batch.gzip);
+    writeFileSync(filterFile, filters(50).join("\n"));
+    // A quick run takes the build that the tests have made anyway; its figures say nothing.
+    const build = given.rounds === 1 ? ["test"] : ["bench"];
+    const args = [...build, "--quiet", "--bench", "limit", "--", "--batch", file, "--filters", filterFile, "--rounds", String(3 * given.rounds)];
+    const text = await output("cargo", args);
+    const found = JSON.parse(text.trim().split("\n").at(-1) ?? "") as { name: string; millis: number[]; selected?: number }[];
+    return found.map(({ name, millis, selected }) => figures(`native: ${name}`, "http_requests", batch, millis, selected));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function output(command: string, args: string[]): Promise<string> {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (piece: string) => void (text += piece));
+  const code = await new Promise<number | null>((done, fail) => child.once("error", fail).once("close", done));
+  if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}`);
+  return text;
+}
+
+function figures(name: string, dataset: string, batch: { records: number; rawBytes: number }, samples: number[], selected?: number): CaseFigures {
+  const { median, low, high } = spread(samples);
+  return {
+    name,
+    dataset,
+    records: batch.records,
+    raw_bytes: batch.rawBytes,
+    cpu_ms_median: rounded(median),
+    cpu_ms_low: rounded(low),
+    cpu_ms_high: rounded(high),
+    mb_per_cpu_s: rounded(megabytesPerSecond(batch.rawBytes, median), 1),
+    ...(selected === undefined ? {} : { selected }),
+  };
+}
+
+/** Ratios of CPU time, but for the third, which is one of throughput; see docs/performance.md. */
+function ratios(all: CaseFigures[]): Record<string, number | null> {
+  const cpu = (name: string) => all.find((one) => one.name === name)?.cpu_ms_median;
+  const over = (a: string, b: string) => {
+    const [above, below] = [cpu(a), cpu(b)];
+    return above === undefined || below === undefined || below === 0 ? null : rounded(above / below);
+  };
+  return {
+    cpu_js_common_over_ours: over("JavaScript, common", "ours, 1 job"),
+    cpu_js_best_over_ours: over("JavaScript, best", "ours, 1 job"),
+    ours_over_native_inflate: over("native: inflate, zlib-rs", "ours, without R2, 1 job"),
+    jobs_50_over_1: over("ours, 50 jobs", "ours, 1 job"),
+  };
+}
+
+function machine(): Record<string, string | number> {
+  const memoryGib = rounded(totalmem() / 1024 ** 3, 1);
+  const locked = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+  const workerd = Object.entries<any>(locked).find(([path]) => path.endsWith("node_modules/workerd"))?.[1].version ?? "unknown";
+  return { cores: cpus().length, cpu: cpus()[0]?.model ?? "unknown", memory_gib: memoryGib, workerd };
+}
+
+async function main(): Promise<void> {
+  const given = options();
+  const started = performance.now();
+  const targets: Target[] = [];
+  const siem = await refusingSiem();
+  let found: CaseFigures[] = [];
+  try {
+    const cases = await prepare(given, targets, siem);
+    await sample(cases, given);
+    found = cases.map((one) => {
+      const rss = one.target.worker.peakRssBytes();
+      return {
+        ...figures(one.name, one.batches.dataset, one.batches.batch, one.samples, one.selected),
+        ...(rss === undefined ? {} : { peak_rss_mib: Math.round(rss / 1024 ** 2) }),
+      };
+    });
+  } finally {
+    await Promise.all(targets.map((target) => target.stop()));
+    await siem.close();
+  }
+  if (given.only === undefined || "native".includes(given.only)) found.push(...(await limits(given)));
+  const extras = given.extras ? { memory: await memory(say), latency: await latency(say), start_up: await startUp(say) } : {};
+  const result = { ratios: ratios(found), cases: found, ...extras, machine: machine() };
+  report(result);
+  say(`· took ${((performance.now() - started) / 1e3).toFixed(0)} s`);
+  if (given.json) console.log(JSON.stringify(result));
+}
+
+function report(result: { ratios: Record<string, number | null>; cases: CaseFigures[]; machine: object } & Record<string, any>): void {
+  const rows = result.cases.map((one) => [
+    one.name,
+    one.cpu_ms_median.toFixed(1),
+    `${one.cpu_ms_low.toFixed(1)}–${one.cpu_ms_high.toFixed(1)}`,
+    one.mb_per_cpu_s.toFixed(0),
+    one.selected === undefined ? "–" : String(one.selected),
+    one.peak_rss_mib === undefined ? "–" : String(one.peak_rss_mib),
+  ]);
+  console.log(table(["", "CPU ms a batch", "spread", "MB/s raw per CPU s", "selected", "process peak MiB"], rows));
+  for (const [name, value] of Object.entries(result.ratios)) console.log(`${name.padEnd(28)} ${value ?? "–"}`);
+  for (const name of ["memory", "latency", "start_up", "machine"]) {
+    if (result[name] !== undefined) console.log(`${name.padEnd(28)} ${JSON.stringify(result[name])}`);
+  }
+}
+
+await main();
