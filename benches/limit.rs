@@ -106,7 +106,9 @@ fn inflate(batch: &[u8]) -> u64 {
 
 /// The fastest there is, into a buffer that holds all of it; bytes made.
 fn inflate_at_once(batch: &[u8]) -> u64 {
-    let length = batch.last_chunk::<4>().map(|size| u32::from_le_bytes(*size));
+    let length = batch
+        .last_chunk::<4>()
+        .map(|size| u32::from_le_bytes(*size));
     let mut raw = vec![0; length.expect("a gzip trailer") as usize];
     let made = libdeflater::Decompressor::new().gzip_decompress(batch, &mut raw);
     made.expect("a good batch") as u64
@@ -114,7 +116,9 @@ fn inflate_at_once(batch: &[u8]) -> u64 {
 
 fn routes(filters: &[String]) -> Routes {
     let schema = Dataset::find(ScopeKind::Zone, DATASET);
-    let field = schema.as_ref().and_then(|schema| schema.timestamp_field.as_deref());
+    let field = schema
+        .as_ref()
+        .and_then(|schema| schema.timestamp_field.as_deref());
     let mut projection = Projection::new();
     let time_slots = field.iter().map(|name| projection.slot(name)).collect();
     let jobs = filters

@@ -1,5 +1,6 @@
 //! From the bytes of one batch to its records. The hot path.
 
+pub mod gzip;
 pub mod incoming;
 mod lines;
 mod out;

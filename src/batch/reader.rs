@@ -1,6 +1,7 @@
 //! Compressed bytes in, records out: sniff, inflate, cut into records, check, project. Push-driven, so that it runs on
 //! whatever brings the bytes, in any chunking, with the same result.
 
+use super::gzip::{Crc32, GZIP_MAGIC, Gzip, Then, crc32};
 use super::incoming::Incoming;
 use super::lines::Lines;
 use super::out::Out;
@@ -10,13 +11,6 @@ use super::scan::InvalidLine;
 use super::sniff::{Sniffer, Verdict};
 use super::values::Values;
 use crate::limits::{BOMB_GRACE_BYTES, BOMB_RATIO, CSV_WINDOW_BYTES, RAW_MAX_BYTES, WINDOW_BYTES};
-use flate2::{Decompress, FlushDecompress, Status};
-
-/// The first bytes of a gzip member (RFC 1952).
-pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// 32 KiB, the largest DEFLATE window.
-const WINDOW_BITS: u8 = 15;
 
 /// What takes the lines of a batch, in order.
 pub trait Sink {
@@ -172,8 +166,8 @@ impl Framing {
 enum Source {
     Undecided(Vec<u8>),
     Plain,
-    Inside(Box<Decompress>),
-    Between(Box<Decompress>, Vec<u8>),
+    Inside(Box<Gzip>),
+    Between(Box<Gzip>, Vec<u8>),
     Ended,
 }
 
@@ -192,6 +186,7 @@ pub struct Reader {
     /// Lines, rows or elements so far.
     number: u64,
     meter: Meter,
+    crc32: Crc32,
 }
 
 impl Default for Reader {
@@ -224,7 +219,15 @@ impl Reader {
             has_backlog: false,
             number: 0,
             meter: Meter::default(),
+            crc32,
         }
+    }
+
+    /// Lets somebody else compute the checksums of gzip.
+    #[must_use]
+    pub fn with_crc32(mut self, crc32: Crc32) -> Self {
+        self.crc32 = crc32;
+        self
     }
 
     /// What was read so far.
@@ -320,7 +323,7 @@ impl Reader {
                     self.source = Source::Undecided(head);
                 } else if head == GZIP_MAGIC {
                     self.encoding = Some(Encoding::Gzip);
-                    self.begin_member(Box::new(Decompress::new_gzip(WINDOW_BITS)), window);
+                    self.begin_member(Box::new(Gzip::new(self.crc32)));
                 } else {
                     self.encoding = Some(Encoding::Plain);
                     self.source = Source::Plain;
@@ -339,17 +342,16 @@ impl Reader {
                 );
                 used
             }
-            Source::Inside(inflate) => self.inflate(inflate, input, window, projection, sink),
-            Source::Between(mut inflate, mut head) => {
+            Source::Inside(gzip) => self.inflate(gzip, input, window, projection, sink),
+            Source::Between(mut gzip, mut head) => {
                 let wanted = GZIP_MAGIC.len() - head.len();
                 let used = wanted.min(input.len());
                 head.extend_from_slice(input.get(..used).unwrap_or_default());
                 if head == GZIP_MAGIC {
-                    // `true` keeps the gzip wrapper chosen at construction.
-                    inflate.reset(true);
-                    self.begin_member(inflate, window);
+                    gzip.reset();
+                    self.begin_member(gzip);
                 } else if GZIP_MAGIC.starts_with(&head) {
-                    self.source = Source::Between(inflate, head);
+                    self.source = Source::Between(gzip, head);
                 } else {
                     self.fault = Some(StreamFault::TrailingBytes);
                 }
@@ -360,22 +362,14 @@ impl Reader {
         }
     }
 
-    /// Gives the decoder the magic that was read to recognise the member.
-    fn begin_member(&mut self, mut inflate: Box<Decompress>, window: &mut Vec<u8>) {
+    fn begin_member(&mut self, gzip: Box<Gzip>) {
         self.meter.members += 1;
-        window.resize(WINDOW_BYTES, 0);
-        self.source = match inflate.decompress(&GZIP_MAGIC, window, FlushDecompress::None) {
-            Ok(_) => Source::Inside(inflate),
-            Err(_) => {
-                self.fault = Some(StreamFault::Corrupt);
-                Source::Ended
-            }
-        };
+        self.source = Source::Inside(gzip);
     }
 
     fn inflate(
         &mut self,
-        mut inflate: Box<Decompress>,
+        mut gzip: Box<Gzip>,
         input: &[u8],
         window: &mut Vec<u8>,
         projection: &Projection,
@@ -391,30 +385,17 @@ impl Reader {
         };
         head.copy_from_slice(&self.carry);
         let room = room.get_mut(..self.window_bytes).unwrap_or_default();
-        let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
-        let result = inflate.decompress(input, room, FlushDecompress::None);
-        let used = usize::try_from(inflate.total_in() - in_before).unwrap_or(input.len());
-        let made = usize::try_from(inflate.total_out() - out_before).unwrap_or(0);
+        let taken = gzip.take(input, room);
+        let (mut used, made) = (taken.used, taken.made);
         self.meter.bytes_raw += made as u64;
-        let used = match result {
-            Ok(Status::StreamEnd) => {
-                self.source = Source::Between(inflate, Vec::new());
-                used
-            }
-            // No progress with input at hand would be a decoder that wants what is not there.
-            Ok(_) if used == 0 && made == 0 => {
+        match taken.then {
+            Then::More => self.source = Source::Inside(gzip),
+            Then::Ended => self.source = Source::Between(gzip, Vec::new()),
+            Then::Corrupt => {
                 self.fault = Some(StreamFault::Corrupt);
-                input.len()
+                used = input.len();
             }
-            Ok(_) => {
-                self.source = Source::Inside(inflate);
-                used
-            }
-            Err(_) => {
-                self.fault = Some(StreamFault::Corrupt);
-                input.len()
-            }
-        };
+        }
         let raw = self.meter.bytes_raw;
         let compressed = self.meter.bytes_compressed + used as u64;
         if raw > RAW_MAX_BYTES || (raw > BOMB_GRACE_BYTES && raw / BOMB_RATIO > compressed) {
