@@ -13,7 +13,8 @@ import { Batches } from "./bench/batches.ts";
 import { latency, memory, startUp } from "./bench/extras.ts";
 import { megabytesPerSecond, rounded, spread, table } from "./bench/figures.ts";
 import { OTHER_DATASETS, filters } from "./bench/jobs.ts";
-import { Target, createJobs, quiet, refusingSiem, type TargetName } from "./bench/targets.ts";
+import { CONFIGS, Target, bucketElsewhere, createJobs, quiet, refusingSiem, type TargetName } from "./bench/targets.ts";
+import type { Siem } from "../tests/support/siem.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -40,6 +41,18 @@ interface Case {
   samples: number[];
   /** Records that were selected from one batch by the first job; undefined where nothing selects. */
   selected?: number;
+}
+
+type Dataset = "http_requests" | keyof typeof OTHER_DATASETS;
+
+/** A case before its Worker runs; batches are generated when they are wanted. */
+interface Planned {
+  name: string;
+  dataset: Dataset;
+  batches: () => Batches;
+  scope: string;
+  query: string;
+  filters: string[];
 }
 
 /** As it stands in the JSON line. */
@@ -89,65 +102,71 @@ function options(): Options & { json: boolean } {
   };
 }
 
-/** Everything that is measured in a runtime, warmed up and ready to be sampled. */
-async function prepare(given: Options, targets: Target[], siem: Awaited<ReturnType<typeof refusingSiem>>): Promise<Case[]> {
-  const cases: Case[] = [];
-  const start = async (name: TargetName) => {
-    const target = await Target.start(name);
-    targets.push(target);
-    return target;
-  };
-  const wanted = (name: string) => given.only === undefined || name.includes(given.only);
-  const http = new Batches("http_requests", given.records);
-  say(`· http_requests: ${http.batch.records} records, ${http.batch.rawBytes} bytes raw, ${http.batch.gzip.length} gzip (ratio ${(http.batch.rawBytes / http.batch.gzip.length).toFixed(1)})`);
-  for (const name of ["ours", "ours, without R2"] as const) {
-    const counts = [0, 1, 5, 50].filter((count) => wanted(`${name}, ${jobs(count)}`));
-    const others = name === "ours" ? Object.entries(OTHER_DATASETS).filter(([dataset]) => wanted(`ours, 1 job, ${dataset}`)) : [];
-    if (counts.length + others.length === 0) continue;
-    const target = await start(name);
-    for (const count of counts) {
-      const scope = `zones/bench${count}`;
-      await createJobs(target, siem, scope, "http_requests", filters(count));
-      cases.push({ name: `${name}, ${jobs(count)}`, target, batches: http, path: `${scope}/http_requests`, samples: [] });
-    }
-    for (const [dataset, filter] of others) {
-      const scope = `zones/${dataset}`;
-      await createJobs(target, siem, scope, dataset, [filter]);
-      const batches = new Batches(dataset as keyof typeof OTHER_DATASETS, given.records);
-      cases.push({ name: `ours, 1 job, ${dataset}`, target, batches, path: `${scope}/${dataset}`, samples: [] });
-    }
+/** Which cases a target has: job counts, stages, or the one of a peer. */
+function casesOf(name: TargetName, given: Options, batches: Record<Dataset, () => Batches>): Planned[] {
+  const http = { dataset: "http_requests" as const, batches: batches.http_requests };
+  if (name === "stage") {
+    return STAGES.map((stage) => ({ ...http, name: `stage: ${stage}`, scope: "zones/bench1", query: `?stage=${stage}`, filters: filters(1) }));
   }
-  for (const name of ["JavaScript, common", "JavaScript, best"] as const) {
-    if (!wanted(name)) continue;
-    const target = await start(name);
-    cases.push({ name, target, batches: http, path: "zones/bench/http_requests", samples: [] });
-  }
-  if (given.stages && wanted("stage")) {
-    const target = await start("stages");
-    await createJobs(target, siem, "zones/bench1", "http_requests", filters(1));
-    for (const stage of STAGES) {
-      cases.push({ name: `stage: ${stage}`, target, batches: http, path: `zones/bench1/http_requests?stage=${stage}`, samples: [] });
-    }
-  }
-  for (const one of cases) {
-    let selected: number | undefined;
-    for (let n = 0; n < given.warmUps; n += 1) {
-      const answer = await one.target.push(one.path, one.batches.next());
-      if (answer.records !== undefined && answer.records !== one.batches.batch.records) {
-        throw new Error(`${one.name} found ${answer.records} records of ${one.batches.batch.records}`);
-      }
-      selected = answer.selected;
-    }
-    if (one.target.name.startsWith("ours")) {
-      const scope = one.path.split("/").slice(0, 2).join("/");
-      await quiet(one.target, scope);
-      const [first] = (await one.target.client.stats(`scope=${scope}`)).jobs;
-      selected = first === undefined ? undefined : first.selected.records / given.warmUps;
-    }
-    if (selected !== undefined) one.selected = selected;
-    say(`· ${one.name}: warm`);
+  if (!name.endsWith("ours")) return [{ ...http, name, scope: "zones/bench", query: "", filters: [] }];
+  const counts = name === "ours" ? [0, 1, 5, 50] : [1, 50];
+  const cases: Planned[] = counts.map((count) => ({ ...http, name: `${name}, ${jobs(count)}`, scope: `zones/bench${count}`, query: "", filters: filters(count) }));
+  if (name !== "ours" || given.rounds === 1) return cases;
+  for (const [dataset, filter] of Object.entries(OTHER_DATASETS) as [keyof typeof OTHER_DATASETS, string][]) {
+    cases.push({ name: `ours, 1 job, ${dataset}`, dataset, batches: batches[dataset], scope: `zones/${dataset}`, query: "", filters: [filter] });
   }
   return cases;
+}
+
+/** Everything that is measured in a runtime, warmed up and ready to be sampled. */
+async function prepare(given: Options, targets: Target[], siem: Siem, bucketUrl: string): Promise<Case[]> {
+  const made = new Map<Dataset, Batches>();
+  const batchesOf = (dataset: Dataset) => () => {
+    const known = made.get(dataset);
+    if (known) return known;
+    const batches = new Batches(dataset, given.records);
+    const { records, rawBytes, gzip } = batches.batch;
+    say(`· ${dataset}: ${records} records, ${rawBytes} bytes raw, ${gzip.length} gzip (ratio ${(rawBytes / gzip.length).toFixed(1)})`);
+    made.set(dataset, batches);
+    return batches;
+  };
+  const batches = { http_requests: batchesOf("http_requests"), dns_logs: batchesOf("dns_logs"), firewall_events: batchesOf("firewall_events") };
+  const cases: Case[] = [];
+  for (const name of Object.keys(CONFIGS) as TargetName[]) {
+    if (name === "stage" && !given.stages) continue;
+    const planned = casesOf(name, given, batches).filter((one) => given.only === undefined || one.name.includes(given.only));
+    if (planned.length === 0) continue;
+    const target = await Target.start(name, bucketUrl);
+    targets.push(target);
+    const withJobs = new Set<string>();
+    for (const { name: title, dataset, batches, scope, query, filters } of planned) {
+      if (filters.length > 0 && !withJobs.has(scope)) await createJobs(target, siem, scope, dataset, filters);
+      withJobs.add(scope);
+      const one: Case = { name: title, target, batches: batches(), path: `${scope}/${dataset}${query}`, samples: [] };
+      await warmUp(one, scope, given);
+      cases.push(one);
+      say(`· ${title}: warm`);
+    }
+  }
+  return cases;
+}
+
+async function warmUp(one: Case, scope: string, given: Options): Promise<void> {
+  const expected = one.batches.batch.records;
+  let selected: number | undefined;
+  for (let n = 0; n < given.warmUps; n += 1) {
+    const answer = await one.target.push(one.path, one.batches.next());
+    if (typeof answer.records === "number" && answer.records !== expected) {
+      throw new Error(`${one.name} found ${answer.records} records of ${expected}`);
+    }
+    selected = answer.selected;
+  }
+  if (one.target.name.endsWith("ours")) {
+    await quiet(one.target, scope);
+    const [first] = (await one.target.client.stats(`scope=${scope}`)).jobs;
+    selected = first === undefined ? undefined : first.selected.records / given.warmUps;
+  }
+  if (selected !== undefined) one.selected = selected;
 }
 
 const jobs = (count: number) => (count === 1 ? "1 job" : `${count} jobs`);
@@ -216,10 +235,13 @@ function ratios(all: CaseFigures[]): Record<string, number | null> {
     return above === undefined || below === undefined || below === 0 ? null : rounded(above / below);
   };
   return {
-    cpu_js_common_over_ours: over("JavaScript, common", "ours, 1 job"),
+    cpu_js_common_over_ours: over("JavaScript, stream", "ours, 1 job"),
     cpu_js_best_over_ours: over("JavaScript, best", "ours, 1 job"),
-    ours_over_native_inflate: over("native: inflate, zlib-rs", "ours, without R2, 1 job"),
+    ours_over_native_inflate: over("native: inflate, zlib-rs", "ours, 1 job"),
     jobs_50_over_1: over("ours, 50 jobs", "ours, 1 job"),
+    local_r2_cpu_js_common_over_ours: over("local R2: JavaScript, stream", "local R2: ours, 1 job"),
+    local_r2_cpu_js_best_over_ours: over("local R2: JavaScript, best", "local R2: ours, 1 job"),
+    local_r2_jobs_50_over_1: over("local R2: ours, 50 jobs", "local R2: ours, 1 job"),
   };
 }
 
@@ -235,9 +257,10 @@ async function main(): Promise<void> {
   const started = performance.now();
   const targets: Target[] = [];
   const siem = await refusingSiem();
+  const bucket = await bucketElsewhere();
   let found: CaseFigures[] = [];
   try {
-    const cases = await prepare(given, targets, siem);
+    const cases = await prepare(given, targets, siem, bucket.url);
     await sample(cases, given);
     found = cases.map((one) => {
       const rss = one.target.worker.peakRssBytes();
@@ -249,6 +272,7 @@ async function main(): Promise<void> {
   } finally {
     await Promise.all(targets.map((target) => target.stop()));
     await siem.close();
+    await bucket.close();
   }
   if (given.only === undefined || "native".includes(given.only)) found.push(...(await limits(given)));
   const extras = given.extras ? { memory: await memory(say), latency: await latency(say), start_up: await startUp(say) } : {};

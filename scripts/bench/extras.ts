@@ -25,7 +25,7 @@ type Say = (text: string) => void;
 /** Runs `work` against a Worker of its own that has one job. */
 async function withOneJob<T>(work: (target: Target) => Promise<T>): Promise<T> {
   const siem = await refusingSiem();
-  const target = await Target.start("ours");
+  const target = await Target.start("local R2: ours");
   try {
     await createJobs(target, siem, SCOPE, "http_requests", filters(1));
     return await work(target);

@@ -1,6 +1,8 @@
 // The Workers under measurement, each in a runtime process of its own so that its CPU time can be told from the others'.
 
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,12 +15,16 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Longer than any run: after its first refusal a queue keeps quiet, and delivery is in no figure. */
 const RETRY_AFTER_SECS = 3_600;
 
+/** The first five keep their bucket in another process (`bucketElsewhere`), the others in the runtime's own simulation. */
 export const CONFIGS = {
-  ours: "wrangler.toml",
-  "ours, without R2": "benches/without-r2/wrangler.toml",
-  stages: "benches/stages/wrangler.toml",
-  "JavaScript, common": "benches/peers/common.toml",
-  "JavaScript, best": "benches/peers/best.toml",
+  ours: "benches/elsewhere/ours.toml",
+  "JavaScript, stream": "benches/elsewhere/stream.toml",
+  "JavaScript, text": "benches/elsewhere/text.toml",
+  "JavaScript, best": "benches/elsewhere/best.toml",
+  stage: "benches/elsewhere/stages.toml",
+  "local R2: ours": "wrangler.toml",
+  "local R2: JavaScript, stream": "benches/peers/stream.toml",
+  "local R2: JavaScript, best": "benches/peers/best.toml",
 } as const;
 
 export type TargetName = keyof typeof CONFIGS;
@@ -36,10 +42,10 @@ export class Target {
     this.#persistDir = persistDir;
   }
 
-  static async start(name: TargetName): Promise<Target> {
+  static async start(name: TargetName, bucketUrl = ""): Promise<Target> {
     const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-bench-"));
     try {
-      const vars = { ...SECRETS, ALLOW_PRIVATE_DESTINATIONS: "true" };
+      const vars = { ...SECRETS, ALLOW_PRIVATE_DESTINATIONS: "true", BUCKET_URL: bucketUrl };
       const worker = await WorkerProcess.start({ persistDir, vars, configPath: join(root, CONFIGS[name]) });
       return new Target(name, worker, persistDir);
     } catch (error) {
@@ -66,6 +72,23 @@ export class Target {
     await this.worker.kill9();
     rmSync(this.#persistDir, { recursive: true, force: true });
   }
+}
+
+/** A bucket for `benches/elsewhere`: counts the bytes of each object and keeps none. */
+export async function bucketElsewhere(): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    let size = 0;
+    request.on("data", (piece: Buffer) => void (size += piece.length));
+    request.on("end", () => response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ size })));
+  });
+  await new Promise<void>((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise<void>((done) => server.close(() => done()));
+    },
+  };
 }
 
 /** A destination that takes test messages and refuses every push for the length of a run. */

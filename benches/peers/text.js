@@ -1,6 +1,7 @@
-// The Worker that most people write: archive the body, inflate it with the runtime's DecompressionStream, take it as
-// text, split it, parse every line. It keeps no ledger, knows no second copy of a batch, checks no bad line and holds the
-// whole batch in memory; its selection goes into R2 as one object.
+// A Worker as many people write it for batches that fit in memory: archive the body, inflate it with the runtime's
+// DecompressionStream, take it as one text, split it, parse every line. A default batch (119 MB) is more than an isolate
+// can hold this way. It keeps no ledger, knows no second copy of a batch and checks no bad line; its selection goes into R2
+// as one object.
 
 export default {
   async fetch(request, env) {
