@@ -1,7 +1,8 @@
 //! Compressed bytes in, records out: sniff, inflate, cut into records, check, project. Push-driven, so that it runs on
 //! whatever brings the bytes, in any chunking, with the same result.
 
-use super::gzip::{Crc32, GZIP_MAGIC, Gzip, Then, crc32};
+pub use super::gzip::GZIP_MAGIC;
+use super::gzip::Member;
 use super::incoming::Incoming;
 use super::lines::Lines;
 use super::out::Out;
@@ -166,8 +167,8 @@ impl Framing {
 enum Source {
     Undecided(Vec<u8>),
     Plain,
-    Inside(Box<Gzip>),
-    Between(Box<Gzip>, Vec<u8>),
+    Inside(Box<Member>),
+    Between(Box<Member>, Vec<u8>),
     Ended,
 }
 
@@ -186,7 +187,6 @@ pub struct Reader {
     /// Lines, rows or elements so far.
     number: u64,
     meter: Meter,
-    crc32: Crc32,
 }
 
 impl Default for Reader {
@@ -219,15 +219,7 @@ impl Reader {
             has_backlog: false,
             number: 0,
             meter: Meter::default(),
-            crc32,
         }
-    }
-
-    /// Lets somebody else compute the checksums of gzip.
-    #[must_use]
-    pub fn with_crc32(mut self, crc32: Crc32) -> Self {
-        self.crc32 = crc32;
-        self
     }
 
     /// What was read so far.
@@ -323,7 +315,8 @@ impl Reader {
                     self.source = Source::Undecided(head);
                 } else if head == GZIP_MAGIC {
                     self.encoding = Some(Encoding::Gzip);
-                    self.begin_member(Box::new(Gzip::new(self.crc32)));
+                    self.meter.members += 1;
+                    self.source = Source::Inside(Box::default());
                 } else {
                     self.encoding = Some(Encoding::Plain);
                     self.source = Source::Plain;
@@ -342,16 +335,17 @@ impl Reader {
                 );
                 used
             }
-            Source::Inside(gzip) => self.inflate(gzip, input, window, projection, sink),
-            Source::Between(mut gzip, mut head) => {
+            Source::Inside(member) => self.inflate(member, input, window, projection, sink),
+            Source::Between(mut member, mut head) => {
                 let wanted = GZIP_MAGIC.len() - head.len();
                 let used = wanted.min(input.len());
                 head.extend_from_slice(input.get(..used).unwrap_or_default());
                 if head == GZIP_MAGIC {
-                    gzip.reset();
-                    self.begin_member(gzip);
+                    member.begin();
+                    self.meter.members += 1;
+                    self.source = Source::Inside(member);
                 } else if GZIP_MAGIC.starts_with(&head) {
-                    self.source = Source::Between(gzip, head);
+                    self.source = Source::Between(member, head);
                 } else {
                     self.fault = Some(StreamFault::TrailingBytes);
                 }
@@ -362,14 +356,9 @@ impl Reader {
         }
     }
 
-    fn begin_member(&mut self, gzip: Box<Gzip>) {
-        self.meter.members += 1;
-        self.source = Source::Inside(gzip);
-    }
-
     fn inflate(
         &mut self,
-        mut gzip: Box<Gzip>,
+        mut member: Box<Member>,
         input: &[u8],
         window: &mut Vec<u8>,
         projection: &Projection,
@@ -385,13 +374,13 @@ impl Reader {
         };
         head.copy_from_slice(&self.carry);
         let room = room.get_mut(..self.window_bytes).unwrap_or_default();
-        let taken = gzip.take(input, room);
-        let (mut used, made) = (taken.used, taken.made);
-        self.meter.bytes_raw += made as u64;
-        match taken.then {
-            Then::More => self.source = Source::Inside(gzip),
-            Then::Ended => self.source = Source::Between(gzip, Vec::new()),
-            Then::Corrupt => {
+        let step = member.step(input, room);
+        self.meter.bytes_raw += step.made as u64;
+        let mut used = step.used;
+        match step.is_end {
+            Ok(true) => self.source = Source::Between(member, Vec::new()),
+            Ok(false) => self.source = Source::Inside(member),
+            Err(_) => {
                 self.fault = Some(StreamFault::Corrupt);
                 used = input.len();
             }
@@ -403,7 +392,7 @@ impl Reader {
             self.source = Source::Ended;
         }
         self.window(
-            window.get(..held + made).unwrap_or_default(),
+            window.get(..held + step.made).unwrap_or_default(),
             true,
             projection,
             sink,

@@ -5,7 +5,7 @@ use super::archive::{Archive, ObjectFacts};
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call};
 use super::{config, ingest, jobs, js};
-use crate::batch::gzip::{GZIP_MAGIC, Gzip, Then};
+use crate::batch::gzip::{GZIP_MAGIC, Member};
 use crate::batch::reader::{Reader, Sink};
 use crate::batch::scan::InvalidLine;
 use crate::limits::{PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES};
@@ -31,7 +31,10 @@ enum Work<'r> {
     /// Nothing.
     Read,
     /// Inflated and, if asked, checked for UTF-8 and cut into lines, which are counted.
-    Inflate { gzip: Gzip, lines: Option<Vec<u8>> },
+    Inflate {
+        gzip: Box<Member>,
+        lines: Option<Vec<u8>>,
+    },
     /// Checked, projected, and given to nobody.
     Project(Reader, Nobody),
     /// Routed.
@@ -68,21 +71,19 @@ pub async fn handle(
             job.keep = Keep::Reference;
         }
     }
-    let reader = || Reader::new().with_crc32(js::crc32);
-    let gzip = || Gzip::new(js::crc32);
     let mut work = match stage {
         "read" => Work::Read,
         "inflate" => Work::Inflate {
-            gzip: gzip(),
+            gzip: Box::default(),
             lines: None,
         },
         "framing" => Work::Inflate {
-            gzip: gzip(),
+            gzip: Box::default(),
             lines: Some(Vec::new()),
         },
-        "projection" => Work::Project(reader(), Nobody),
+        "projection" => Work::Project(Reader::new(), Nobody),
         _ => Work::Route(
-            Box::new(reader()),
+            Box::new(Reader::new()),
             Box::new(Router::new(&routes, PAYLOAD_MAX_BYTES)),
         ),
     };
@@ -194,7 +195,7 @@ fn take(
                 if let Some(carry) = lines {
                     head.copy_from_slice(carry);
                 }
-                let taken = gzip.take(rest, room);
+                let taken = gzip.step(rest, room);
                 rest = rest.get(taken.used..).unwrap_or_default();
                 if let Some(carry) = lines {
                     let made = window.get(..held + taken.made).unwrap_or_default();
@@ -204,7 +205,7 @@ fn take(
                         * memchr::memchr_iter(b'\n', complete).count() as u64;
                     *carry = left.to_vec();
                 }
-                if taken.then != Then::More {
+                if taken.is_end != Ok(false) {
                     break;
                 }
             }

@@ -64,28 +64,6 @@ extern "C" {
     fn random_uuid() -> String;
 }
 
-#[wasm_bindgen]
-extern "C" {
-    /// `node:zlib`. Asked for by name and not imported, because a Worker without the flag `nodejs_compat` would not start.
-    type Zlib;
-    #[wasm_bindgen(catch, js_namespace = ["globalThis", "process"], js_name = getBuiltinModule)]
-    fn builtin_module(name: &str) -> Result<Option<Zlib>, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn crc32(this: &Zlib, bytes: &[u8], so_far: u32) -> Result<u32, JsValue>;
-}
-
-thread_local! {
-    static ZLIB: Option<Zlib> = builtin_module("node:zlib").ok().flatten();
-}
-
-/// The CRC-32 of gzip, by the runtime where it offers one: WebAssembly has no instruction for it, and a table takes five
-/// times as long.
-pub fn crc32(so_far: u32, bytes: &[u8]) -> u32 {
-    let by_runtime = |zlib: &Option<Zlib>| zlib.as_ref()?.crc32(bytes, so_far).ok();
-    ZLIB.with(by_runtime)
-        .unwrap_or_else(|| crate::batch::gzip::crc32(so_far, bytes))
-}
-
 /// A name that no other attempt has.
 pub fn unique_name() -> String {
     random_uuid()

@@ -72,7 +72,7 @@ impl<'r> Pipeline<'r> {
     pub fn new(slot: Option<Slot>, routes: &'r Routes, bucket: Bucket) -> Self {
         Self {
             slot,
-            reader: Reader::new().with_crc32(js::crc32),
+            reader: Reader::new(),
             routes,
             router: Router::new(routes, 0),
             bucket,
@@ -84,7 +84,7 @@ impl<'r> Pipeline<'r> {
 
     /// Says what is known of the batch, before its first byte.
     pub fn expecting(mut self, incoming: Incoming) -> Self {
-        self.reader = Reader::expecting(incoming).with_crc32(js::crc32);
+        self.reader = Reader::expecting(incoming);
         self
     }
 
