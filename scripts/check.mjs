@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { benchInstructions } from "./bench-instructions.mjs";
 import { build } from "./build.mjs";
 import { capture, root, run, say, seconds } from "./shell.mjs";
 
@@ -14,6 +15,7 @@ export async function check(env, flags) {
     ["clippy, native", () => cargo("clippy", "--all-targets", "--", "-D", "warnings")],
     ["clippy, wasm", () => cargo("clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings")],
     ["Rust tests", () => cargo("test", ...flags)],
+    ["Instructions counted", () => benchInstructions(env, [])],
     ["Rust documentation", () => run("cargo", ["doc", "--no-deps"], { env: strict })],
     ["TypeScript types", () => run("tsc", ["--noEmit"], { env })],
     ["Worker build", async () => void (await build(env))],

@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { benchInstructions } from "./bench-instructions.mjs";
 import { benchMicro } from "./bench-micro.mjs";
 import { build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
@@ -41,6 +42,7 @@ const commands = {
   test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
   "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
   "test:worker": {
     needs: [...everything, "s3"],

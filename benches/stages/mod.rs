@@ -415,10 +415,5 @@ fn routes(time: &str, schema: &Dataset, filters: &[Value]) -> Routes {
             segment_max_records: 100_000,
         });
     }
-    Routes {
-        projection,
-        time_slots,
-        jobs,
-        unreadable: Vec::new(),
-    }
+    Routes::new(projection, time_slots, jobs, Vec::new())
 }
