@@ -137,12 +137,7 @@ fn routes(filters: &[String]) -> Routes {
             }
         })
         .collect();
-    Routes {
-        projection,
-        time_slots,
-        jobs,
-        unreadable: Vec::new(),
-    }
+    Routes::new(projection, time_slots, jobs, Vec::new())
 }
 
 /// Reads and routes a batch, and drops payloads where the Worker would write them elsewhere; records the first job selected.

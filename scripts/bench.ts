@@ -1,7 +1,9 @@
 // `npm run bench`: what a batch costs, next to what the same work costs others, in the same runtime on the same machine.
 // CPU time of the whole runtime process, as the operating system counts it; see docs/performance.md.
 //
-//     npm run bench -- [--records N] [--rounds N] [--batches N] [--json] [--no-stages] [--no-extras] [--only WORDS]
+//     npm run bench -- [--records N] [--rounds N] [--batches N] [--json] [--no-stages] [--no-extras] [--only WORDS] [--quick]
+//
+// --quick runs everything that the ratios need once, on whatever builds there are: a test of the bench, not a measurement.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -29,6 +31,7 @@ interface Options {
   stages: boolean;
   extras: boolean;
   only: string | undefined;
+  quick: boolean;
 }
 
 /** One thing that is measured again and again. */
@@ -81,6 +84,7 @@ function options(): Options & { json: boolean } {
       "no-stages": { type: "boolean", default: false },
       "no-extras": { type: "boolean", default: false },
       only: { type: "string" },
+      quick: { type: "boolean", default: false },
     },
   });
   const number = (name: "records" | "rounds" | "batches") => {
@@ -88,17 +92,18 @@ function options(): Options & { json: boolean } {
     if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} is a whole number above 0`);
     return value;
   };
-  const rounds = number("rounds");
+  const { quick, json, only } = values;
   return {
     records: number("records"),
-    rounds,
-    batches: number("batches"),
+    rounds: quick ? 1 : number("rounds"),
+    batches: quick ? 1 : number("batches"),
     // V8 compiles hot WebAssembly anew while it runs; after that figures stay.
-    warmUps: rounds === 1 ? 1 : 5,
-    json: values.json,
-    stages: !values["no-stages"],
-    extras: !values["no-extras"],
-    only: values.only,
+    warmUps: quick ? 1 : 12,
+    stages: !quick && !values["no-stages"],
+    extras: !quick && !values["no-extras"],
+    only,
+    quick,
+    json,
   };
 }
 
@@ -111,7 +116,7 @@ function casesOf(name: TargetName, given: Options, batches: Record<Dataset, () =
   if (!name.endsWith("ours")) return [{ ...http, name, scope: "zones/bench", query: "", filters: [] }];
   const counts = name === "ours" ? [0, 1, 5, 50] : [1, 50];
   const cases: Planned[] = counts.map((count) => ({ ...http, name: `${name}, ${jobs(count)}`, scope: `zones/bench${count}`, query: "", filters: filters(count) }));
-  if (name !== "ours" || given.rounds === 1) return cases;
+  if (name !== "ours" || given.quick) return cases;
   for (const [dataset, filter] of Object.entries(OTHER_DATASETS) as [keyof typeof OTHER_DATASETS, string][]) {
     cases.push({ name: `ours, 1 job, ${dataset}`, dataset, batches: batches[dataset], scope: `zones/${dataset}`, query: "", filters: [filter] });
   }
@@ -133,7 +138,7 @@ async function prepare(given: Options, targets: Target[], siem: Siem, bucketUrl:
   const batches = { http_requests: batchesOf("http_requests"), dns_logs: batchesOf("dns_logs"), firewall_events: batchesOf("firewall_events") };
   const cases: Case[] = [];
   for (const name of Object.keys(CONFIGS) as TargetName[]) {
-    if (name === "stage" && !given.stages) continue;
+    if ((name === "stage" && !given.stages) || (name.startsWith("local R2") && given.quick)) continue;
     const planned = casesOf(name, given, batches).filter((one) => given.only === undefined || one.name.includes(given.only));
     if (planned.length === 0) continue;
     const target = await Target.start(name, bucketUrl);
@@ -193,8 +198,7 @@ async function limits(given: Options): Promise<CaseFigures[]> {
     writeFileSync(file, batch.gzip);
     writeFileSync(filterFile, filters(50).join("\n"));
     // A quick run takes the build that the tests have made anyway; its figures say nothing.
-    const build = given.rounds === 1 ? ["test"] : ["bench"];
-    const args = [...build, "--quiet", "--bench", "limit", "--", "--batch", file, "--filters", filterFile, "--rounds", String(3 * given.rounds)];
+    const args = [given.quick ? "test" : "bench", "--quiet", "--bench", "limit", "--", "--batch", file, "--filters", filterFile, "--rounds", String(3 * given.rounds)];
     const text = await output("cargo", args);
     const found = JSON.parse(text.trim().split("\n").at(-1) ?? "") as { name: string; millis: number[]; selected?: number }[];
     return found.map(({ name, millis, selected }) => figures(`native: ${name}`, "http_requests", batch, millis, selected));
