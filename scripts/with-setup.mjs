@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchInstructions } from "./bench-instructions.mjs";
 import { benchMicro } from "./bench-micro.mjs";
-import { build } from "./build.mjs";
+import { BENCH_BUILD, build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
 import { withPythonSdk } from "./python.mjs";
 import { setUp } from "./setup.mjs";
@@ -55,6 +55,14 @@ const commands = {
     go: async (env) => {
       await build(env);
       return await run("node", ["scripts/cost/pieces.ts"], { env });
+    },
+  },
+  bench: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      if (!flags.includes("--no-stages") && !flags.includes("--quick")) await build(env, { folder: BENCH_BUILD, features: ["bench"] });
+      return await run("node", ["scripts/bench.ts", ...flags], { env });
     },
   },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
