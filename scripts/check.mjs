@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { benchInstructions, instructionsInput } from "./bench-instructions.mjs";
 import { build } from "./build.mjs";
 import { capture, root, run, say, seconds } from "./shell.mjs";
 
@@ -13,7 +14,8 @@ export async function check(env, flags) {
     ["Rust formatting", () => cargo("fmt", "--check")],
     ["clippy, native", () => cargo("clippy", "--all-targets", "--", "-D", "warnings")],
     ["clippy, wasm", () => cargo("clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings")],
-    ["Rust tests", () => cargo("test", ...flags)],
+    ["Rust tests", () => rustTests(env, flags)],
+    ["Instructions counted", () => benchInstructions(env, [])],
     ["Rust documentation", () => run("cargo", ["doc", "--no-deps"], { env: strict })],
     ["TypeScript types", () => run("tsc", ["--noEmit"], { env })],
     ["Worker build", async () => void (await build(env))],
@@ -33,6 +35,12 @@ export async function check(env, flags) {
   }
   say(`\n━━ Summary\n${done.join("\n")}`);
   return 0;
+}
+
+/** With records of the generator at hand, which some tests read. */
+async function rustTests(env, flags) {
+  const folder = await instructionsInput(env);
+  return await run("cargo", ["test", ...flags], { env: { ...env, LOGPUSH_EDGE_RECORDS: folder } });
 }
 
 /** `node --test` over every worker test, unless the flags name some. */

@@ -4,6 +4,8 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { benchInstructions } from "./bench-instructions.mjs";
+import { benchMicro } from "./bench-micro.mjs";
 import { build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
 import { withPythonSdk } from "./python.mjs";
@@ -55,6 +57,8 @@ const commands = {
       return await run("node", ["scripts/cost/pieces.ts"], { env });
     },
   },
+  "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
+  "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
   "test:worker": {
     needs: [...everything, "s3"],
     go: async (env, flags) => {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 const MINUTE_MILLIS: u64 = 60_000;
 
-/// How far back a dataset is looked at that is new here, and the most that is ever read at once.
-pub const HISTORY_MINUTES: u64 = 24 * 60;
+/// How far back a dataset is looked at that is new here, and the most that is ever read at once: a little more than it has
+/// to be watched before it is judged.
+pub const HISTORY_MINUTES: u64 = 26 * 60;
 
 /// Distances that the median is taken of. Half an hour of Logpush's usual rhythm.
 const GAPS_KEPT: usize = 32;

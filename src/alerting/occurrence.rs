@@ -101,7 +101,7 @@ pub struct DatasetFacts {
 
 /// Who or what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A job.
     Job(JobFacts),

@@ -35,7 +35,8 @@ impl Default for Thresholds {
             backlog_millis: Some(60 * MINUTE),
             silence_times: Some(10.0),
             silence_at_least_millis: 15 * MINUTE,
-            silence_learn_millis: 24 * 60 * MINUTE,
+            // A day and an hour: whoever sleeps at night has woken up once.
+            silence_learn_millis: 25 * 60 * MINUTE,
             invalid_percent: Some(1.0),
             invalid_lines: 10,
             invalid_window_millis: 15 * MINUTE,
@@ -198,7 +199,7 @@ mod tests {
             wrong,
             [
                 "ALERT_BACKLOG_OLDER_THAN: must be a duration such as 30m or 1h30m, or off; 3600 s is used",
-                "ALERT_SILENCE_LEARN: must be a duration such as 30m or 1h30m; 86400 s is used",
+                "ALERT_SILENCE_LEARN: must be a duration such as 30m or 1h30m; 90000 s is used",
                 "ALERT_SILENCE_TIMES: must be a number from 1 to 10000, or off; 10 is used",
                 "ALERT_INVALID_PERCENT: must be a number from 0 to 100, or off; 1 is used",
             ]
@@ -214,7 +215,7 @@ mod tests {
             "| `ALERT_BACKLOG_OLDER_THAN` | `1h` |",
             "| `ALERT_SILENCE_TIMES` | `10` |",
             "| `ALERT_SILENCE_AT_LEAST` | `15m` |",
-            "| `ALERT_SILENCE_LEARN` | `24h` |",
+            "| `ALERT_SILENCE_LEARN` | `25h` |",
             "| `ALERT_INVALID_PERCENT` | `1` |",
             "| `ALERT_INVALID_LINES` | `10` |",
             "| `ALERT_INVALID_WINDOW` | `15m` |",

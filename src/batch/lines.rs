@@ -1,8 +1,9 @@
 //! NDJSON: a record a line. What nearly every batch is, so nothing here is done twice.
 
+use super::layout::Layout;
 use super::out::Out;
 use super::reader::Sink;
-use super::scan::{InvalidLine, scan};
+use super::scan::InvalidLine;
 use crate::limits::LINE_MAX_BYTES;
 use memchr::{memchr, memrchr};
 
@@ -11,6 +12,7 @@ use memchr::{memchr, memrchr};
 pub(super) struct Lines {
     /// Inside a line past the cap: its rest is skipped up to the next newline.
     skipping: bool,
+    layout: Layout,
 }
 
 impl Lines {
@@ -29,7 +31,7 @@ impl Lines {
         }
         let complete = memrchr(b'\n', lines).map_or(0, |at| at + 1);
         let (lines, rest) = lines.split_at_checked(complete).unwrap_or((lines, &[]));
-        let done = complete_lines(lines, out);
+        let done = self.complete(lines, out);
         if done < lines.len() {
             return bytes.len() - rest.len() - lines.len() + done;
         }
@@ -48,40 +50,41 @@ impl Lines {
         }
         let mut last = rest;
         last.push(b'\n');
-        complete_lines(&last, out);
+        self.complete(&last, out);
     }
-}
 
-/// Takes lines, each with its newline, until there are no more or the sink is full; returns how many bytes it is done
-/// with.
-fn complete_lines(bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
-    // One check for all lines: it costs a fraction of one per line, and is nearly always true.
-    let all_utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
-    let mut fields = vec![None; out.projection.names().len()];
-    let mut rest = bytes;
-    while let Some(end) = memchr(b'\n', rest) {
-        if out.is_full() {
-            break;
+    /// Takes lines, each with its newline, until there are no more or the sink is full; returns how many bytes it is done
+    /// with.
+    fn complete(&mut self, bytes: &[u8], out: &mut Out<'_, impl Sink>) -> usize {
+        self.layout.expect(out.projection);
+        let mut fields = vec![None; out.projection.names().len()];
+        let mut rest = bytes;
+        while !rest.is_empty() && !out.is_full() {
+            if let Some(length) = self.layout.scan(rest, &mut fields) {
+                let (line, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                out.record(line, &fields);
+                rest = after.get(1..).unwrap_or_default();
+                continue;
+            }
+            let Some(end) = memchr(b'\n', rest) else {
+                break;
+            };
+            let line = rest.get(..end).unwrap_or_default();
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if line.len() <= LINE_MAX_BYTES && line.trim_ascii().is_empty() {
+                *out.number += 1;
+                continue;
+            }
+            match out.verdict(line, &mut fields) {
+                Ok(()) => {
+                    out.record(line, &fields);
+                    self.layout.missed(line, out.projection);
+                }
+                Err(reason) => out.invalid(line, reason),
+            }
+            // The layout writes into its own slots only.
+            fields.fill(None);
         }
-        let (line, after) = (
-            rest.get(..end).unwrap_or_default(),
-            rest.get(end + 1..).unwrap_or_default(),
-        );
-        rest = after;
-        let verdict = if line.len() > LINE_MAX_BYTES {
-            Err(InvalidLine::TooLong)
-        } else if line.trim_ascii().is_empty() {
-            *out.number += 1;
-            continue;
-        } else if !all_utf8 && simdutf8::basic::from_utf8(line).is_err() {
-            Err(InvalidLine::NotUtf8)
-        } else {
-            scan(line, out.projection, &mut fields)
-        };
-        match verdict {
-            Ok(()) => out.record(line, &fields),
-            Err(reason) => out.invalid(line, reason),
-        }
+        bytes.len() - rest.len()
     }
-    bytes.len() - rest.len()
 }

@@ -1,6 +1,10 @@
 //! From the bytes of one batch to its records. The hot path.
 
+mod crc32;
+pub mod gzip;
 pub mod incoming;
+mod lanes;
+mod layout;
 mod lines;
 mod out;
 pub mod projection;

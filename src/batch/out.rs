@@ -44,7 +44,8 @@ impl<S: Sink> Out<'_, S> {
         self.may_stop && self.sink.is_full()
     }
 
-    fn verdict<'b>(
+    /// Whether a line is a record, with its fields.
+    pub fn verdict<'b>(
         &self,
         line: &'b [u8],
         fields: &mut [Option<&'b [u8]>],

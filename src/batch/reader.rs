@@ -1,6 +1,8 @@
 //! Compressed bytes in, records out: sniff, inflate, cut into records, check, project. Push-driven, so that it runs on
 //! whatever brings the bytes, in any chunking, with the same result.
 
+pub use super::gzip::GZIP_MAGIC;
+use super::gzip::Member;
 use super::incoming::Incoming;
 use super::lines::Lines;
 use super::out::Out;
@@ -10,13 +12,6 @@ use super::scan::InvalidLine;
 use super::sniff::{Sniffer, Verdict};
 use super::values::Values;
 use crate::limits::{BOMB_GRACE_BYTES, BOMB_RATIO, CSV_WINDOW_BYTES, RAW_MAX_BYTES, WINDOW_BYTES};
-use flate2::{Decompress, FlushDecompress, Status};
-
-/// The first bytes of a gzip member (RFC 1952).
-pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// 32 KiB, the largest DEFLATE window.
-const WINDOW_BITS: u8 = 15;
 
 /// What takes the lines of a batch, in order.
 pub trait Sink {
@@ -172,8 +167,8 @@ impl Framing {
 enum Source {
     Undecided(Vec<u8>),
     Plain,
-    Inside(Box<Decompress>),
-    Between(Box<Decompress>, Vec<u8>),
+    Inside(Box<Member>),
+    Between(Box<Member>, Vec<u8>),
     Ended,
 }
 
@@ -320,7 +315,8 @@ impl Reader {
                     self.source = Source::Undecided(head);
                 } else if head == GZIP_MAGIC {
                     self.encoding = Some(Encoding::Gzip);
-                    self.begin_member(Box::new(Decompress::new_gzip(WINDOW_BITS)), window);
+                    self.meter.members += 1;
+                    self.source = Source::Inside(Box::default());
                 } else {
                     self.encoding = Some(Encoding::Plain);
                     self.source = Source::Plain;
@@ -339,17 +335,17 @@ impl Reader {
                 );
                 used
             }
-            Source::Inside(inflate) => self.inflate(inflate, input, window, projection, sink),
-            Source::Between(mut inflate, mut head) => {
+            Source::Inside(member) => self.inflate(member, input, window, projection, sink),
+            Source::Between(mut member, mut head) => {
                 let wanted = GZIP_MAGIC.len() - head.len();
                 let used = wanted.min(input.len());
                 head.extend_from_slice(input.get(..used).unwrap_or_default());
                 if head == GZIP_MAGIC {
-                    // `true` keeps the gzip wrapper chosen at construction.
-                    inflate.reset(true);
-                    self.begin_member(inflate, window);
+                    member.begin();
+                    self.meter.members += 1;
+                    self.source = Source::Inside(member);
                 } else if GZIP_MAGIC.starts_with(&head) {
-                    self.source = Source::Between(inflate, head);
+                    self.source = Source::Between(member, head);
                 } else {
                     self.fault = Some(StreamFault::TrailingBytes);
                 }
@@ -360,22 +356,9 @@ impl Reader {
         }
     }
 
-    /// Gives the decoder the magic that was read to recognise the member.
-    fn begin_member(&mut self, mut inflate: Box<Decompress>, window: &mut Vec<u8>) {
-        self.meter.members += 1;
-        window.resize(WINDOW_BYTES, 0);
-        self.source = match inflate.decompress(&GZIP_MAGIC, window, FlushDecompress::None) {
-            Ok(_) => Source::Inside(inflate),
-            Err(_) => {
-                self.fault = Some(StreamFault::Corrupt);
-                Source::Ended
-            }
-        };
-    }
-
     fn inflate(
         &mut self,
-        mut inflate: Box<Decompress>,
+        mut member: Box<Member>,
         input: &[u8],
         window: &mut Vec<u8>,
         projection: &Projection,
@@ -391,30 +374,17 @@ impl Reader {
         };
         head.copy_from_slice(&self.carry);
         let room = room.get_mut(..self.window_bytes).unwrap_or_default();
-        let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
-        let result = inflate.decompress(input, room, FlushDecompress::None);
-        let used = usize::try_from(inflate.total_in() - in_before).unwrap_or(input.len());
-        let made = usize::try_from(inflate.total_out() - out_before).unwrap_or(0);
-        self.meter.bytes_raw += made as u64;
-        let used = match result {
-            Ok(Status::StreamEnd) => {
-                self.source = Source::Between(inflate, Vec::new());
-                used
-            }
-            // No progress with input at hand would be a decoder that wants what is not there.
-            Ok(_) if used == 0 && made == 0 => {
-                self.fault = Some(StreamFault::Corrupt);
-                input.len()
-            }
-            Ok(_) => {
-                self.source = Source::Inside(inflate);
-                used
-            }
+        let step = member.step(input, room);
+        self.meter.bytes_raw += step.made as u64;
+        let mut used = step.used;
+        match step.is_end {
+            Ok(true) => self.source = Source::Between(member, Vec::new()),
+            Ok(false) => self.source = Source::Inside(member),
             Err(_) => {
                 self.fault = Some(StreamFault::Corrupt);
-                input.len()
+                used = input.len();
             }
-        };
+        }
         let raw = self.meter.bytes_raw;
         let compressed = self.meter.bytes_compressed + used as u64;
         if raw > RAW_MAX_BYTES || (raw > BOMB_GRACE_BYTES && raw / BOMB_RATIO > compressed) {
@@ -422,7 +392,7 @@ impl Reader {
             self.source = Source::Ended;
         }
         self.window(
-            window.get(..held + made).unwrap_or_default(),
+            window.get(..held + step.made).unwrap_or_default(),
             true,
             projection,
             sink,

@@ -4,6 +4,7 @@
 //! which jobs exist, and a decision never differs from the one a full parse would make (RFC 8259; of a key that occurs
 //! twice the last one counts, as in `JSON.parse` and `serde_json`).
 
+use super::lanes::{LANE, Lane};
 use super::projection::Projection;
 
 /// How deep objects and arrays may nest. serde_json and Go's encoder stay far below; the bound keeps the scan's state small.
@@ -105,7 +106,7 @@ pub fn scan<'a>(
 }
 
 /// A key that holds an escape is rare enough for a library to read it.
-fn unescaped_key(inner: &[u8]) -> Option<String> {
+pub(super) fn unescaped_key(inner: &[u8]) -> Option<String> {
     let mut quoted = Vec::with_capacity(inner.len() + 2);
     quoted.push(b'"');
     quoted.extend_from_slice(inner);
@@ -113,23 +114,12 @@ fn unescaped_key(inner: &[u8]) -> Option<String> {
     serde_json::from_slice(&quoted).ok()
 }
 
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-const ONES: u64 = u64::MAX / 255;
-const HIGHS: u64 = ONES * 0x80;
-
-/// The bytes of `word` that end a plain run inside a string: a quote, a backslash, a control character. The lowest
-/// flagged byte is exact; a higher one may be a false alarm (borrow), which does not matter to who takes the lowest.
-#[inline]
-fn string_stops(word: u64) -> u64 {
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let zero_in = |v: u64| v.wrapping_sub(ONES) & !v;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zero_in(quote) | zero_in(backslash) | control) & HIGHS
+/// Where one is in a line.
+pub(super) struct Cursor<'a> {
+    /// The line.
+    pub bytes: &'a [u8],
+    /// The next byte.
+    pub at: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -146,7 +136,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, wanted: u8) -> Result<(), InvalidLine> {
+    pub fn expect(&mut self, wanted: u8) -> Result<(), InvalidLine> {
         if self.next() == Some(wanted) {
             Ok(())
         } else {
@@ -163,22 +153,18 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string; returns what stands between its quotes, and whether it holds an escape.
     #[inline]
-    fn string(&mut self) -> Result<(&'a [u8], bool), InvalidLine> {
+    pub fn string(&mut self) -> Result<(&'a [u8], bool), InvalidLine> {
         self.expect(b'"')?;
         let start = self.at;
         let mut escaped = false;
         loop {
-            while let Some(eight) = self
-                .bytes
-                .get(self.at..self.at + 8)
-                .and_then(|eight| <[u8; 8]>::try_from(eight).ok())
-            {
-                let stops = string_stops(u64::from_le_bytes(eight));
-                if stops != 0 {
-                    self.at += (stops.trailing_zeros() / 8) as usize;
+            while let Some(lane) = Lane::load(self.bytes, self.at) {
+                let (quotes, others) = lane.string_stops();
+                if quotes | others != 0 {
+                    self.at += (quotes | others).trailing_zeros() as usize;
                     break;
                 }
-                self.at += 8;
+                self.at += LANE;
             }
             match self.next() {
                 Some(b'"') => {
@@ -196,7 +182,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What may follow a backslash. A lone surrogate is grammatical JSON, and passed on as it came.
-    fn escape(&mut self) -> Result<(), InvalidLine> {
+    pub fn escape(&mut self) -> Result<(), InvalidLine> {
         match self.next() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
             Some(b'u') => {
@@ -233,7 +219,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<(), InvalidLine> {
+    pub fn number(&mut self) -> Result<(), InvalidLine> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -258,7 +244,7 @@ impl<'a> Cursor<'a> {
 
     /// Skips one value; `depth` is how many objects and arrays it stands in.
     #[inline]
-    fn skip_value(&mut self, depth: usize) -> Result<(), InvalidLine> {
+    pub fn skip_value(&mut self, depth: usize) -> Result<(), InvalidLine> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => self.number(),

@@ -14,7 +14,7 @@ pub fn is_test_message(body: &[u8]) -> bool {
         return false;
     }
     let mut inflated = Vec::new();
-    let text = if body.starts_with(&super::reader::GZIP_MAGIC) {
+    let text = if body.starts_with(&super::gzip::GZIP_MAGIC) {
         let limit = TEST_MESSAGE_MAX_BYTES as u64 + 1;
         if MultiGzDecoder::new(body)
             .take(limit)

@@ -3,7 +3,7 @@
 
 use super::json::{elements, text};
 use crate::batch::projection::Projection;
-use crate::logpush::filter::{Condition, Filter, Literal, Node, Operand, Operator};
+use crate::logpush::filter::{self, Filter, Literal, Node, Operand, Operator};
 use crate::logpush::number::{Number, parse_integer};
 use crate::time;
 use memchr::memmem;
@@ -12,19 +12,32 @@ use std::cmp::Ordering;
 /// A filter whose fields are slots of a projection.
 #[derive(Debug)]
 pub struct CompiledFilter {
-    root: Compiled,
+    pub(super) root: Compiled,
 }
 
 #[derive(Debug)]
-enum Compiled {
+pub(super) enum Compiled {
     And(Vec<Compiled>),
     Or(Vec<Compiled>),
     Test {
-        slot: usize,
-        operator: Operator,
+        condition: Condition,
         is_negated: bool,
-        operand: Operand,
     },
+}
+
+/// A comparison without its `!`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Condition {
+    pub slot: usize,
+    operator: Operator,
+    operand: Operand,
+}
+
+impl Condition {
+    /// False when the value is of no type that it can compare.
+    pub fn is_met_by(&self, raw: &[u8]) -> bool {
+        test(self.operator, &self.operand, raw)
+    }
 }
 
 impl CompiledFilter {
@@ -51,17 +64,19 @@ fn compile(node: &Node, projection: &mut Projection) -> Compiled {
         Node::Or(nodes) => {
             Compiled::Or(nodes.iter().map(|node| compile(node, projection)).collect())
         }
-        Node::Condition(Condition {
+        Node::Condition(filter::Condition {
             key,
             operator,
             is_negated,
             operand,
             ..
         }) => Compiled::Test {
-            slot: projection.slot(key),
-            operator: *operator,
+            condition: Condition {
+                slot: projection.slot(key),
+                operator: *operator,
+                operand: operand.clone(),
+            },
             is_negated: *is_negated,
-            operand: operand.clone(),
         },
     }
 }
@@ -72,13 +87,11 @@ impl Compiled {
             Self::And(nodes) => nodes.iter().all(|node| node.matches(fields)),
             Self::Or(nodes) => nodes.iter().any(|node| node.matches(fields)),
             Self::Test {
-                slot,
-                operator,
+                condition,
                 is_negated,
-                operand,
             } => {
-                let raw = fields.get(*slot).copied().flatten();
-                raw.is_some_and(|raw| test(*operator, operand, raw)) != *is_negated
+                let raw = fields.get(condition.slot).copied().flatten();
+                raw.is_some_and(|raw| condition.is_met_by(raw)) != *is_negated
             }
         }
     }

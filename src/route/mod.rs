@@ -4,6 +4,7 @@ mod assembly;
 pub mod filter;
 mod json;
 mod payload;
+mod plan;
 mod sample;
 pub mod shape;
 
@@ -18,6 +19,7 @@ use crate::batch::scan::InvalidLine;
 use crate::limits::{QUARANTINE_MAX_BYTES, SEGMENT_MAX_BYTES};
 use crate::time::{self, UnixNanos};
 use filter::CompiledFilter;
+use plan::{Decisions, Plan};
 use std::collections::BTreeMap;
 
 /// How a job's selection is kept until it is pushed.
@@ -59,6 +61,26 @@ pub struct Routes {
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
+    plan: Plan,
+}
+
+impl Routes {
+    /// Makes ready to route; the jobs' filters and shapes are compiled for this projection.
+    #[must_use]
+    pub fn new(
+        projection: Projection,
+        time_slots: Vec<usize>,
+        jobs: Vec<JobRoute>,
+        unreadable: Vec<u64>,
+    ) -> Self {
+        Self {
+            plan: Plan::new(&jobs),
+            projection,
+            time_slots,
+            jobs,
+            unreadable,
+        }
+    }
 }
 
 /// The event times of a batch.
@@ -95,6 +117,7 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct Router<'r> {
     routes: &'r Routes,
+    decisions: Decisions<'r>,
     selections: Vec<Selection>,
     times: TimeRange,
     invalid: BTreeMap<&'static str, u64>,
@@ -112,6 +135,7 @@ impl<'r> Router<'r> {
     pub fn new(routes: &'r Routes, budget: usize) -> Self {
         Self {
             routes,
+            decisions: Decisions::new(&routes.plan),
             selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
             times: TimeRange::default(),
             invalid: BTreeMap::new(),
@@ -185,13 +209,16 @@ impl Sink for Router<'_> {
         {
             self.times.take(at);
         }
-        for (job, selection) in self.routes.jobs.iter().zip(&mut self.selections) {
-            if job
-                .filter
-                .as_ref()
-                .is_some_and(|filter| !filter.matches(fields))
-                || job.sample.is_some_and(|sample| !sample.keeps(line))
-            {
+        self.decisions.begin(fields);
+        let mut from = 0;
+        while let Some(index) = self.decisions.next(from, fields) {
+            from = index + 1;
+            let (Some(job), Some(selection)) =
+                (self.routes.jobs.get(index), self.selections.get_mut(index))
+            else {
+                break;
+            };
+            if job.sample.is_some_and(|sample| !sample.keeps(line)) {
                 continue;
             }
             let (record, end) = match &job.shape {

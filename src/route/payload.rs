@@ -54,6 +54,15 @@ impl Payload {
             }
             _ => self.segments.push(Segment { records: 1, bytes }),
         }
+        // In nearly every case it fits what is left of the last block.
+        if let Some(block) = self.blocks.last_mut()
+            && BLOCK_BYTES - block.len() >= record.len() + end.len()
+        {
+            block.extend_from_slice(record);
+            block.extend_from_slice(end);
+            self.len += record.len() + end.len();
+            return;
+        }
         self.write(record);
         self.write(end);
     }

@@ -19,12 +19,7 @@ fn routes(keeps: &[Keep]) -> Routes {
             segment_max_records: 2,
         })
         .collect();
-    Routes {
-        unreadable: Vec::new(),
-        projection,
-        time_slots,
-        jobs,
-    }
+    Routes::new(projection, time_slots, jobs, Vec::new())
 }
 
 #[test]

@@ -143,10 +143,5 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
             segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
         });
     }
-    Routes {
-        projection,
-        time_slots,
-        jobs: routes,
-        unreadable,
-    }
+    Routes::new(projection, time_slots, routes, unreadable)
 }

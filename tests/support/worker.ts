@@ -14,7 +14,9 @@ export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token",
 const UNSET = Object.fromEntries(
   [
     "ALLOW_PRIVATE_DESTINATIONS", "UNKNOWN_DATASETS", "BATCHES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
-    "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "PUSH_DEADLINE_SECONDS",
+    "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "PUSH_DEADLINE_SECONDS", "ALERT_EMAIL_FROM", "ALERT_FAILING_WARNING_AFTER",
+    "ALERT_FAILING_CRITICAL_AFTER", "ALERT_BACKLOG_OLDER_THAN", "ALERT_SILENCE_TIMES", "ALERT_SILENCE_AT_LEAST",
+    "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW",
   ].map((name) => [name, ""]),
 );
 
@@ -116,11 +118,11 @@ export class TestWorker extends Client {
     this.#harness = harness;
   }
 
-  static async start(vars: Record<string, string> = {}): Promise<TestWorker> {
+  static async start(vars: Record<string, string> = {}, configPath = "wrangler.toml"): Promise<TestWorker> {
     if (!existsSync(new URL("../../build/index.js", import.meta.url))) throw new Error("there is no build: run `npm run build`");
     const harness = createTestHarness({
       root,
-      workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }],
+      workers: [{ configPath, prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }],
     });
     const { url } = await harness.listen();
     return new TestWorker(url.origin, harness);
@@ -164,6 +166,12 @@ export class TestWorker extends Client {
       }
     }
     return evicted;
+  }
+
+  /** What the cron trigger does. */
+  async scheduled(): Promise<void> {
+    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *" });
+    if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
   }
 
   /** Calls an operation of a Durable Object as the Worker would: a line of JSON, then bytes. */

@@ -7,7 +7,7 @@
 //! delivers. A raise is durable when it is answered: rows and alarm are written in one synchronous stretch.
 
 use super::registry::{JobRow, JobsQuery, LedgerRow};
-use super::{Class, REGISTRY_NAME, answer, call, now_millis, question};
+use super::{Class, REGISTRY_NAME, answer, call, now_millis, question, read_json};
 use crate::alerting::delivery::{self, Next, Outcome};
 use crate::alerting::detect::{DatasetState, HISTORY_MINUTES, Minute};
 use crate::alerting::{AlertEvent, Occurrence, Policy, Thresholds, Webhook};
@@ -58,6 +58,9 @@ const AT_ONCE: u64 = 6;
 
 /// When the alarm comes again if it dies: after the deadline of an attempt.
 const GUARD_MILLIS: i64 = 30_000;
+
+/// When a delivery is looked at again that could not be read: a deployment may know its form by then.
+const UNREADABLE_MILLIS: u64 = 10 * 60_000;
 
 /// How long the history, and what belongs to alerts that are over, is kept: as long as Cloudflare's largest plan keeps it.
 const KEEP_MILLIS: u64 = 90 * 24 * 3_600_000;
@@ -312,7 +315,19 @@ impl Alerts {
             .iter()
             .map(async |delivery| (delivery, self.attempt(delivery).await));
         for (delivery, outcome) in join_all(attempts).await {
-            let (policy, outcome) = outcome?;
+            let (policy, outcome) = match outcome {
+                Ok(attempted) => attempted,
+                // A row that can not be read must not stop the others.
+                Err(e) => {
+                    worker::console_error!("delivery {}: {e}", delivery.seq);
+                    let later = now_millis() + UNREADABLE_MILLIS;
+                    self.sql()?.run(
+                        "UPDATE deliveries SET next_at = ? WHERE seq = ?",
+                        params![later, delivery.seq],
+                    )?;
+                    continue;
+                }
+            };
             self.sql()?
                 .atomically(|| self.attempted(delivery, policy.as_ref(), &outcome))?;
         }
@@ -325,11 +340,11 @@ impl Alerts {
             params![&delivery.policy],
         )?;
         let policy: Policy = match policy {
-            Some(row) => serde_json::from_str(&row.body)?,
+            Some(row) => read_json(&row.body)?,
             // It was deleted, and what it had not told yet with it.
             None => return Ok((None, Outcome::Taken)),
         };
-        let occurrence: Occurrence = serde_json::from_str(&delivery.body)?;
+        let occurrence: Occurrence = read_json(&delivery.body)?;
         let outcome = if delivery.mechanism == "email" {
             alerts::send_email(&self.env, &policy, &occurrence, &delivery.target).await
         } else {
@@ -399,7 +414,7 @@ impl Alerts {
     }
 
     fn write_history(&self, delivery: &Delivery, policy: &Policy, now: u64) -> Result<()> {
-        let occurrence: Occurrence = serde_json::from_str(&delivery.body)?;
+        let occurrence: Occurrence = read_json(&delivery.body)?;
         let id = js::unique_name().replace('-', "");
         let record = json!({
             "id": id,
@@ -425,9 +440,7 @@ impl Alerts {
             "SELECT body FROM policies WHERE ?1 IS NULL OR account = ?1 ORDER BY created_at, id",
             params![account],
         )?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect()
+        rows.iter().map(|row| read_json(&row.body)).collect()
     }
 
     fn put_policy(&self, policy: &Policy) -> Result<()> {
@@ -463,7 +476,7 @@ impl Alerts {
         )?;
         rows.into_iter()
             .map(|row| {
-                let webhook: Webhook = serde_json::from_str(&row.body)?;
+                let webhook: Webhook = read_json(&row.body)?;
                 Ok(Webhook {
                     last_success: row.last_success,
                     last_failure: row.last_failure,
@@ -525,10 +538,7 @@ impl Alerts {
             "SELECT count(*) AS n FROM history WHERE account = ? AND sent_at > ? AND sent_at < ?",
             params![&of.account, since, before],
         )?;
-        let records: Result<Vec<Value>> = rows
-            .iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect();
+        let records: Result<Vec<Value>> = rows.iter().map(|row| read_json(&row.body)).collect();
         Ok(HistoryPage {
             records: records?,
             total: total.unwrap_or_default(),
@@ -540,9 +550,7 @@ impl Alerts {
             "SELECT body FROM alerts WHERE ended_at IS NULL ORDER BY since, correlation",
             params![],
         )?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect()
+        rows.iter().map(|row| read_json(&row.body)).collect()
     }
 
     fn summary(&self) -> Result<AlertsSummary> {
@@ -630,7 +638,7 @@ impl Alerts {
             .sql()?
             .rows("SELECT scope, dataset, body FROM datasets", params![])?;
         rows.into_iter()
-            .map(|row| Ok(((row.scope, row.dataset), serde_json::from_str(&row.body)?)))
+            .map(|row| Ok(((row.scope, row.dataset), read_json(&row.body)?)))
             .collect()
     }
 
@@ -639,9 +647,7 @@ impl Alerts {
             "SELECT body FROM datasets WHERE scope = ? AND dataset = ?",
             params![scope, dataset],
         )?;
-        row.map_or(Ok(DatasetState::default()), |row| {
-            Ok(serde_json::from_str(&row.body)?)
-        })
+        row.map_or(Ok(DatasetState::default()), |row| read_json(&row.body))
     }
 
     async fn look_at(

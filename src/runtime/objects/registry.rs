@@ -3,7 +3,7 @@
 //! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown) and `ledgers`. Called by
 //! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
 
-use super::{answer, now_millis, question};
+use super::{answer, now_millis, question, read_json};
 use crate::logpush::job::Job;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,7 @@ impl Registry {
         rows.into_iter()
             .map(|row| {
                 Ok(JobRow {
-                    job: serde_json::from_str(&row.body)?,
+                    job: read_json(&row.body)?,
                     deleted_at: row.deleted_at,
                 })
             })
