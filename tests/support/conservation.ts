@@ -42,6 +42,10 @@ export interface Host {
   client(): Promise<Client>;
   /** Kills or evicts; resolves when the Worker is up again. */
   disturb(): Promise<void>;
+  /** How long what died may still be heard of: an object that is evicted in the middle of a push is not stopped at once. */
+  afterlifeMillis: number;
+  /** Answers that one job may lose by one disturbance. */
+  answersLost: number;
 }
 
 export interface ConservationOptions {
@@ -337,7 +341,7 @@ class Conservation {
         const why = this.#whyAgain(this.#attempts[last - 1] as Attempt);
         if (why === DIED) arrivals.diedWith.add(last);
         if (why !== undefined) arrivals.twice.set(why, (arrivals.twice.get(why) ?? 0) + 1);
-        else arrivals.unexplained.push(`r${number}: ${JSON.stringify(this.#attempts[last - 1])}, then ${JSON.stringify(attempt)}`);
+        else arrivals.unexplained.push(`r${number}: ${JSON.stringify(this.#attempts[last - 1])}, then ${JSON.stringify(attempt)}, disturbed ${JSON.stringify(this.#disturbed)}`);
         continue;
       }
       arrivals.arrived += 1;
@@ -352,7 +356,7 @@ class Conservation {
     if (before.fault === "reset after") return "connection reset after accepting";
     if (before.fault === "hang after") return "no answer after accepting";
     const end = (before.answeredAtMillis ?? before.atMillis + ENDLESS_MILLIS) + ANSWER_UNDER_WAY_MILLIS;
-    const died = this.#disturbed.some(({ from, to }) => to >= before.atMillis && from <= end);
+    const died = this.#disturbed.some(({ from, to }) => to + this.#options.host.afterlifeMillis >= before.atMillis && from <= end);
     if (died) return DIED;
     if (before.fault === "cut" || before.fault === "endless") return undefined;
     const late = PUSH_DEADLINE_SECONDS * 1_000 - 300;
@@ -433,7 +437,7 @@ class Conservation {
     if (arrivals.wrongOrder.length > 0) faults.push(`wrong order: ${arrivals.wrongOrder.slice(0, 5).join("; ")}`);
     if (arrivals.notSelected.length > 0) faults.push(`nobody selected: ${arrivals.notSelected.slice(0, 3).join("; ")}`);
     // One push at a time, so a Worker that dies takes no more than one answer of a job with it.
-    if (arrivals.diedWith.size > this.#disturbed.length) {
+    if (arrivals.diedWith.size > this.#disturbed.length * this.#options.host.answersLost) {
       faults.push(`${arrivals.diedWith.size} pushes came again because the Worker died, which it did ${this.#disturbed.length} times`);
     }
     expect("selected, by /stats", counted.selected.records, selected);
