@@ -110,8 +110,8 @@ export function compare(now, before) {
       if (count === undefined) throw new Advice(`✗ ${dataset} ${stage} was not counted.`);
       const change = count / old - 1;
       const text = `  ${dataset} ${stage}: ${count} instructions, ${(100 * Math.abs(change)).toFixed(1)} % ${change > 0 ? "more" : "less"} than ${old}`;
-      if (change > TOLERANCE) worse.push(text);
-      if (change < -TOLERANCE) better.push(text);
+      if (count > old * (1 + TOLERANCE)) worse.push(text);
+      if (count < old * (1 - TOLERANCE)) better.push(text);
     }
   }
   if (better.length > 0) {

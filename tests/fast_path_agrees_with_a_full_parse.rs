@@ -380,6 +380,29 @@ fn jobs_agree(cases: &[Case], order: &[(Index, bool)], budget: usize) {
     }
 }
 
+#[test]
+fn a_projection_that_changes_in_the_middle_of_a_batch_is_followed() {
+    let line = b"{\"A\":1,\"AB\":2,\"filler\":\"as much as a lane holds and then some more\"}\n";
+    let (mut reader, mut window, mut found) = (Reader::new(), Vec::new(), Collected::default());
+    for name in ["A", "AB", "A"] {
+        reader.feed(
+            &line.repeat(3),
+            &mut window,
+            &projection(&[name]),
+            &mut found,
+        );
+    }
+    let values: Vec<String> = found
+        .0
+        .into_iter()
+        .map(|found| match found {
+            Found::Record(_, fields) => fields[0].clone().unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(values.concat(), "111222111");
+}
+
 /// What jobs make of a batch, against what a full parse of its lines says.
 fn routed(dataset: &str, body: &[u8], filters: &[Value]) {
     let schema = Dataset::find(ScopeKind::Zone, dataset);

@@ -1,10 +1,6 @@
 //! What a shape writes says what the record said, read back by readers that share no code with it: `serde_json`, a naive
 //! reader of CSV, and the naive instants of the filter tests.
 
-#[allow(
-    dead_code,
-    reason = "the evaluation of filters is for the other test that has this module"
-)]
 mod naive;
 
 use logpush_edge::batch::projection::Projection;

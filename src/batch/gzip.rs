@@ -1,5 +1,5 @@
 //! One gzip member (RFC 1952): header, deflated data, checksum and length. The wrapper is read here and not by the
-//! decoder, because its checksum is slow: see [`super::crc32`].
+//! decoder, because its checksum is slow: see `crc32.rs`.
 
 use super::crc32::Crc32;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
