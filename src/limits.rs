@@ -69,6 +69,10 @@ pub const QUARANTINE_MAX_BYTES: usize = 256 * 1024;
 /// Batches that one isolate works on at once: 128 MB, of which each takes up to 1.2 MiB of wasm and 1 MiB of buffers.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
 
+/// Bytes as received that one isolate works on at once. It works off some 50 MB of them a second (docs/performance.md), and
+/// Logpush waits ten seconds for the answer after the last byte: beyond this, answers would come too late for all.
+pub const BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;
+
 /// Uploads of parts that one isolate works on at once. Each holds up to [`MULTIPART_PART_BYTES`]: 40 MiB of 128.
 pub const MULTIPART_IN_FLIGHT_MAX: usize = 8;
 

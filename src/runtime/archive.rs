@@ -4,7 +4,7 @@
 //! that begins alike, and the caller finds out which.
 
 use super::js::{self, FixedLengthStream, R2Bucket};
-use super::slots::{Slot, Slots};
+use super::slots::{Most, Slot, Slots};
 use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_IN_FLIGHT_MAX, MULTIPART_PART_BYTES};
 use futures_util::future::{Either, select};
 use js_sys::{Array, Reflect, Uint8Array};
@@ -162,7 +162,11 @@ impl Archive {
             let first = self.take_held();
             self.write_but_the_last(&first).await?;
         } else {
-            let Some(slot) = Slot::take(&PARTS_IN_FLIGHT, MULTIPART_IN_FLIGHT_MAX) else {
+            let most = Most {
+                places: MULTIPART_IN_FLIGHT_MAX,
+                bytes: u64::MAX,
+            };
+            let Some(slot) = Slot::take(&PARTS_IN_FLIGHT, 0, most) else {
                 return Err(format!(
                     "{MULTIPART_IN_FLIGHT_MAX} large uploads without Content-Length are in flight here already"
                 ));
@@ -227,7 +231,7 @@ impl Archive {
         else {
             return Ok(());
         };
-        slot.touch();
+        slot.touch(0);
         let number = u16::try_from(parts.len() + 1).map_err(|_| "too many parts".to_owned())?;
         let failed = |e: JsValue| format!("R2 part {number} failed: {}", js::describe(&e));
         let stream = FixedLengthStream::new(length as f64).map_err(failed)?;

@@ -9,13 +9,14 @@ use super::js::{self, BlockReader};
 use super::objects::ledger::Count;
 use super::objects::{Class, call, now_millis};
 use super::pipeline::{self, Pipeline};
+use super::slots::Most;
 use super::{archive, config, jobs};
 use crate::api::bearer_token;
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::Encoding;
 use crate::batch::test_message::is_test_message;
 use crate::ledger::{Lookup, Occurrence, instance_name as ledger_name};
-use crate::limits::BATCHES_IN_FLIGHT_MAX;
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, BYTES_IN_FLIGHT_MAX};
 use crate::logpush::archive_key::{ArchiveKey, UNDATED_DAY};
 use crate::logpush::catalogue::Dataset;
 use crate::logpush::scope::Scope;
@@ -120,6 +121,12 @@ fn authenticate(request: &Request, env: &Env) -> std::result::Result<(), Refusal
     })
 }
 
+/// The length of the body, if the sender says it.
+fn content_length(request: &Request) -> Option<u64> {
+    let length = request.headers().get("Content-Length").ok().flatten()?;
+    length.trim().parse().ok()
+}
+
 /// What the address says about the batch.
 fn announced(request: &Request, target: &Target) -> std::result::Result<Incoming, Refusal> {
     let refuse = |message: String| Refusal::Status {
@@ -151,13 +158,18 @@ async fn take(
         });
     }
     let incoming = announced(request, target)?;
-    let most = config::number(env, "BATCHES_IN_FLIGHT_MAX")
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(BATCHES_IN_FLIGHT_MAX);
+    let most = Most {
+        places: config::number(env, "BATCHES_IN_FLIGHT_MAX")
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(BATCHES_IN_FLIGHT_MAX),
+        bytes: config::number(env, "BYTES_IN_FLIGHT_MAX").unwrap_or(BYTES_IN_FLIGHT_MAX),
+    };
     // Taken before the first await: uploads that come at the same time count each other.
-    let Some(slot) = pipeline::place(most) else {
+    let Some(slot) = pipeline::place(content_length(request).unwrap_or(0), most) else {
         return Err(later("overloaded")(format!(
-            "{most} batches are in flight here already"
+            "{} batches of {} bytes are in flight here already",
+            pipeline::in_flight(),
+            pipeline::bytes_in_flight()
         )));
     };
     let received_at_millis = now_millis();
@@ -213,13 +225,7 @@ fn object_went_away() -> Refusal {
 
 impl Batch<'_> {
     async fn take(&mut self, request: &Request) -> std::result::Result<Value, Refusal> {
-        let content_length = request
-            .headers()
-            .get("Content-Length")
-            .ok()
-            .flatten()
-            .and_then(|length| length.trim().parse().ok());
-        let mut archive = Archive::new(self.bucket.clone(), content_length);
+        let mut archive = Archive::new(self.bucket.clone(), content_length(request));
         let read = self.read(request, &mut archive).await;
         let batch_id = match read {
             Ok(Some(batch_id)) => batch_id,

@@ -3,7 +3,7 @@
 
 use super::archive;
 use super::js;
-use super::slots::{Slot, Slots};
+use super::slots::{Most, Slot, Slots};
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{
@@ -26,9 +26,14 @@ pub fn in_flight() -> usize {
     IN_FLIGHT.with(Slots::taken)
 }
 
-/// A place for one more batch, unless there are `most` already.
-pub fn place(most: usize) -> Option<Slot> {
-    Slot::take(&IN_FLIGHT, most)
+/// Bytes as received that this isolate is working on: what was announced, or what came if that is more.
+pub fn bytes_in_flight() -> u64 {
+    IN_FLIGHT.with(Slots::bytes)
+}
+
+/// A place for one more batch of `bytes`, unless that would be more than `most`.
+pub fn place(bytes: u64, most: Most) -> Option<Slot> {
+    Slot::take(&IN_FLIGHT, bytes, most)
 }
 
 /// Where a job's selection lies, segment by segment.
@@ -106,7 +111,9 @@ impl<'r> Pipeline<'r> {
 
     /// Takes the next block.
     pub async fn feed(&mut self, block: &Uint8Array) -> Result<(), String> {
-        self.slot.iter().for_each(Slot::touch);
+        if let Some(slot) = &self.slot {
+            slot.touch(self.reader.meter().bytes_compressed);
+        }
         let (mut at, end) = (0, block.length());
         while at < end {
             // Shared among all batches in flight, but never less than a window.

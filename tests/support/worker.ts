@@ -11,7 +11,7 @@ import { pushBatch, type Answer, type PushOptions } from "./logpush.ts";
 export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token", READ_TOKEN: "read-token" };
 
 /** Unset unless a test sets them, whatever a developer's own .dev.vars says. */
-const UNSET = { ALLOW_PRIVATE_DESTINATIONS: "", UNKNOWN_DATASETS: "", BATCHES_IN_FLIGHT_MAX: "", OUTBOX_MAX_BYTES: "" };
+const UNSET = { ALLOW_PRIVATE_DESTINATIONS: "", UNKNOWN_DATASETS: "", BATCHES_IN_FLIGHT_MAX: "", BYTES_IN_FLIGHT_MAX: "", OUTBOX_MAX_BYTES: "" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 

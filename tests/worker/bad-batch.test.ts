@@ -403,3 +403,35 @@ describe("overload", () => {
     assert.equal((await narrow.push("zones/fast/dns_logs", other)).json.result, "accepted");
   });
 });
+
+describe("overload by bytes", () => {
+  const body = gzipSync(ndjson(goodLines(10)));
+  let narrow: TestWorker;
+  before(async () => {
+    // Room for two of them.
+    narrow = await TestWorker.start({ BYTES_IN_FLIGHT_MAX: String(2 * body.length) });
+  });
+  after(() => narrow.close());
+
+  const bytesInFlight = async (): Promise<number> => (await narrow.get("/healthz")).json.bytes_in_flight;
+
+  test("announced bytes count from the first one, and what would be too much gets 503 with Retry-After", async () => {
+    const slow = begin("zones/slow", 2 * body.length - 10, narrow);
+    await slow.write(body);
+    await eventually("the slow upload to be in flight", async () => (await bytesInFlight()) === 2 * body.length - 10);
+    const refused = await narrow.push("zones/fast/dns_logs", body);
+    assert.deepEqual([refused.status, refused.json.error.code], [503, "overloaded"]);
+    assert.ok(Number(refused.headers["retry-after"]) > 0);
+    assert.deepEqual(await narrow.keys("zones/fast"), []);
+    slow.abort();
+    await slow.answer.catch(() => {});
+    await eventually("room", async () => (await bytesInFlight()) === 0);
+    assert.equal((await narrow.push("zones/fast/dns_logs", body)).json.result, "accepted");
+  });
+
+  test("a batch that is too large for the limit is taken when it is alone", async () => {
+    const large = gzipSync(ndjson(goodLines(10)), { level: 0 });
+    assert.ok(large.length > 2 * body.length);
+    assert.equal((await narrow.push("zones/large/dns_logs", large)).json.result, "accepted");
+  });
+});
