@@ -185,7 +185,11 @@ impl Outbox {
                 Effect::SleepUntil(at) => at,
                 _ => now_millis(),
             };
-            self.arm(at).await?;
+            // An alarm that is set costs a write, and most of the time one that comes soon enough is set already.
+            let known = self.state.storage().get_alarm().await?;
+            if known.is_none_or(|known| known > at as i64) {
+                self.arm(at).await?;
+            }
         }
         Ok(stored)
     }
