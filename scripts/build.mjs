@@ -6,39 +6,39 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { Advice, alone, capture, root, run, say, seconds } from "./shell.mjs";
 
-const INPUTS = ["src", "dashboard", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
-const OUTPUTS = ["build"];
-const STAMP = join(root, "build", ".built-from");
+/** A build whose feature `bench` gives it the stages of a batch alone. */
+export const BENCH_BUILD = join("target", "bench-build");
 
-export async function build(env, { flags = ["--release"] } = {}) {
+const INPUTS = ["src", "dashboard", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
+
+export async function build(env, { flags = ["--release"], folder = "build", features = [] } = {}) {
+  const stampFile = join(root, folder, ".built-from");
+  const args = [...flags, "--out-dir", folder, ...(features.length > 0 ? [".", "--features", features.join(",")] : [])];
+  /** The outputs are part of it, so that a build made by hand with other flags does not pass for ours. */
+  const stamp = (inputs) => `${inputs} ${hashOf([folder], (path) => path !== stampFile)}\n`;
   return await alone("build", async () => {
     const start = performance.now();
-    const inputs = await inputHash(env, flags);
-    if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === stamp(inputs)) {
-      say(`✓ build is up to date, ${seconds(start)}`);
+    const inputs = await inputHash(env, args);
+    if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp(inputs)) {
+      say(`✓ ${folder} is up to date, ${seconds(start)}`);
       return;
     }
-    rmSync(STAMP, { force: true });
-    say(`· worker-build ${flags.join(" ")} …`);
-    const code = await run("worker-build", flags, { env });
+    rmSync(stampFile, { force: true });
+    say(`· worker-build ${args.join(" ")} …`);
+    const code = await run("worker-build", args, { env });
     if (code !== 0) throw new Advice(`✗ The build failed (worker-build ended with ${code}).`);
-    if (!existsSync(join(root, "build", "index.js"))) throw new Advice("✗ worker-build left no build/index.js.");
+    if (!existsSync(join(root, folder, "index.js"))) throw new Advice(`✗ worker-build left no ${folder}/index.js.`);
     // Somebody may have saved a file meanwhile; such a build is used once, and the next run builds again.
-    if ((await inputHash(env, flags)) === inputs) writeFileSync(STAMP, stamp(inputs));
+    if ((await inputHash(env, args)) === inputs) writeFileSync(stampFile, stamp(inputs));
     else say("· sources changed during the build; the next run will build again");
-    say(`✓ build, ${seconds(start)}`);
+    say(`✓ ${folder}, ${seconds(start)}`);
   });
 }
 
-/** The outputs are part of it, so that a build made by hand with other flags does not pass for ours. */
-function stamp(inputs) {
-  return `${inputs} ${hashOf(OUTPUTS, (path) => path !== STAMP)}\n`;
-}
-
-async function inputHash(env, flags) {
+async function inputHash(env, args) {
   const { stdout } = await capture("rustc", ["-vV"], { env });
   const hash = createHash("sha256");
-  hash.update(hashOf(INPUTS)).update(stdout).update(flags.join(" ")).update(env.RUSTFLAGS ?? "");
+  hash.update(hashOf(INPUTS)).update(stdout).update(args.join(" ")).update(env.RUSTFLAGS ?? "");
   hash.update(env.WASM_BINDGEN_BIN ?? "");
   return hash.digest("hex");
 }

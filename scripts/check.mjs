@@ -13,7 +13,7 @@ export async function check(env, flags) {
   const steps = [
     ["Rust formatting", () => cargo("fmt", "--check")],
     ["clippy, native", () => cargo("clippy", "--all-targets", "--", "-D", "warnings")],
-    ["clippy, wasm", () => cargo("clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings")],
+    ["clippy, wasm", () => cargo("clippy", "--target", "wasm32-unknown-unknown", "--lib", "--features", "bench", "--", "-D", "warnings")],
     ["Rust tests", () => rustTests(env, flags)],
     ["Instructions counted", () => benchInstructions(env, [])],
     ["Rust documentation", () => run("cargo", ["doc", "--no-deps"], { env: strict })],

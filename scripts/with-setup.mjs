@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchInstructions } from "./bench-instructions.mjs";
 import { benchMicro } from "./bench-micro.mjs";
-import { build } from "./build.mjs";
+import { BENCH_BUILD, build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
 import { withPythonSdk } from "./python.mjs";
 import { setUp } from "./setup.mjs";
@@ -42,6 +42,14 @@ const commands = {
   test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  bench: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      if (!flags.includes("--no-stages") && !flags.includes("--quick")) await build(env, { folder: BENCH_BUILD, features: ["bench"] });
+      return await run("node", ["scripts/bench.ts", ...flags], { env });
+    },
+  },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
   "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
   "test:worker": {

@@ -3,6 +3,8 @@
 
 mod api;
 mod archive;
+#[cfg(feature = "bench")]
+mod bench;
 mod config;
 mod ingest;
 mod jobs;
@@ -33,6 +35,10 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
     if let Some(rest) = path.strip_prefix("/ingest/") {
         return match (request.method(), target(rest)) {
             (Method::Post | Method::Put, Some(target)) => {
+                #[cfg(feature = "bench")]
+                if let Some(stage) = bench::stage(&request) {
+                    return bench::handle(&request, &env, &target, &stage).await;
+                }
                 to_its_end(&context, async move {
                     ingest::handle(&request, &env, &target).await
                 })
@@ -52,6 +58,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "version": env!("CARGO_PKG_VERSION"),
             "wasm_memory_bytes": wasm_memory_bytes(),
             "batches_in_flight": pipeline::in_flight(),
+            "bytes_in_flight": pipeline::bytes_in_flight(),
         })),
         "/stats" if request.method() != Method::Get => {
             method_not_allowed("GET", "ask for /stats by GET")

@@ -13,6 +13,16 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** The kernel counts CPU time in these, on every Linux that Node runs on. */
 const MILLIS_PER_TICK = 10;
 
+/** wrangler's own traces would be written in the runtime's process, and a deployed Worker has none of them. */
+const QUIET = {
+  WRANGLER_SEND_METRICS: "false",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  X_LOCAL_OBSERVABILITY: "false",
+  X_LOCAL_EXPLORER: "false",
+  NO_COLOR: "1",
+  FORCE_COLOR: "0",
+};
+
 export interface WorkerOptions {
   /** Where R2 and the Durable Objects live; give the same one again to start after a crash. */
   persistDir: string;
@@ -74,7 +84,7 @@ export class WorkerProcess {
       // A group of its own: what is signalled later is exactly what was started here.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", NO_COLOR: "1", FORCE_COLOR: "0" },
+      env: { ...process.env, ...QUIET },
     });
     const worker = new WorkerProcess(child, port, resolve(persistDir), varsDir);
     try {

@@ -1,0 +1,13 @@
+// The build with the stages of a batch alone (feature `bench`) with its bucket in another process. The Durable Objects are the real ones.
+
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Shipped from "../../target/bench-build/index.js";
+import { elsewhere } from "./bucket.js";
+
+export { Ledger, Outbox, Registry } from "../../target/bench-build/index.js";
+
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return new Shipped(this.ctx, elsewhere(this.env)).fetch(request);
+  }
+}
