@@ -87,8 +87,8 @@ export async function startUp(say: Say): Promise<Record<string, number>> {
   const imports = (module: unknown) => {
     const found: Record<string, Record<string, unknown>> = {};
     for (const { module: from, name, kind } of Wasm.Module.imports(module)) {
-      // Instantiating calls none of them.
-      if (kind === "function") (found[from] ??= {})[name] = () => undefined;
+      // Instantiating calls none of them. The one tag is that of JavaScript's own exceptions.
+      (found[from] ??= {})[name] = kind === "tag" ? Wasm.JSTag : () => undefined;
     }
     return found;
   };

@@ -136,12 +136,17 @@ impl Member {
     fn wrapper(&mut self, input: &[u8], used: &mut usize) -> Result<bool, Corrupt> {
         match self.part {
             Part::Fixed => {
-                let Some([method, flags, ..]) = self.fixed::<FIXED_BYTES>(input, used) else {
-                    return Ok(false);
-                };
-                if method != DEFLATE || flags & RESERVED != 0 {
+                let fixed = self.fixed::<FIXED_BYTES>(input, used);
+                let come = fixed.as_ref().map_or(self.held.as_slice(), |all| all);
+                // Before the rest has come, because it may never: then this is no gzip, and not one that is cut off.
+                if let [method, flags, ..] = come
+                    && (*method != DEFLATE || flags & RESERVED != 0)
+                {
                     return Err(Corrupt);
                 }
+                let Some([_, flags, ..]) = fixed else {
+                    return Ok(false);
+                };
                 self.flags = flags;
                 self.part = Part::ExtraLength;
             }
@@ -284,6 +289,21 @@ mod tests {
         crc.update(&header);
         header.extend_from_slice(&(crc.sum() as u16).to_le_bytes());
         [header, data, rest].concat()
+    }
+
+    #[test]
+    fn a_header_that_can_not_be_right_is_wrong_before_it_is_whole() {
+        for (rest, is_end) in [
+            (&[8][..], Ok(false)),
+            (&[8, 0, 1], Ok(false)),
+            (&[0xff, 0, 1], Err(Corrupt)),
+            (&[8, 0xff, 1], Err(Corrupt)),
+        ] {
+            let gzip = [&GZIP_MAGIC[..], rest].concat();
+            for chunk in [1, 9] {
+                assert_eq!(read(&gzip, chunk, 9).1, is_end, "{rest:?}");
+            }
+        }
     }
 
     proptest! {
