@@ -53,18 +53,33 @@ pub fn record_starts(
         .or_else(|| by_value().filter(fits))
 }
 
-/// How many of the first records keep both limits, at least one and never all; `starts` is from [`record_starts`], `len`
-/// the bytes of the entry.
+/// Parts that an entry is cut into at most at once. What is beyond stays in the last one, and is cut when its turn comes:
+/// limits that are narrow for the search of a culprit grow again before. Bounds the rows of one transaction.
+const PARTS_MAX: usize = 16;
+
+/// The number of the record that each part begins with, from the second part on, so that parts keep both limits as far as
+/// single records do. Never empty for two records and more; `starts` is from [`record_starts`], `len` the bytes of the entry.
 #[must_use]
-pub fn first_part(starts: &[usize], len: usize, max_records: u64, max_bytes: u64) -> usize {
-    let within = starts
-        .iter()
-        .skip(1)
-        .chain(std::iter::once(&len))
-        .take_while(|end| **end as u64 <= max_bytes)
-        .count();
-    let most = usize::try_from(max_records).unwrap_or(usize::MAX);
-    within.min(most).min(starts.len().saturating_sub(1)).max(1)
+pub fn parts(starts: &[usize], len: usize, max_records: u64, max_bytes: u64) -> Vec<usize> {
+    let most = usize::try_from(max_records).unwrap_or(usize::MAX).max(1);
+    let mut found = Vec::new();
+    let (mut first, mut begin) = (0, 0);
+    let ends = starts.iter().skip(1).chain(std::iter::once(&len));
+    for (record, end) in ends.enumerate() {
+        let is_full = record - first >= most || (end - begin) as u64 > max_bytes;
+        if record > first && is_full {
+            if found.len() + 1 == PARTS_MAX {
+                return found;
+            }
+            found.push(record);
+            first = record;
+            begin = starts.get(record).copied().unwrap_or(len);
+        }
+    }
+    if found.is_empty() && starts.len() > 1 {
+        found.push(starts.len() / 2);
+    }
+    found
 }
 
 #[cfg(test)]
@@ -107,18 +122,24 @@ mod tests {
     }
 
     #[test]
-    fn the_first_part_keeps_the_limits_and_leaves_something_over() {
+    fn parts_keep_the_limits_and_there_are_always_two() {
         let starts = [0, 10, 20, 30];
         for (max_records, max_bytes, expected) in [
-            (2, 1_000, 2),
-            (100, 25, 2),
-            (100, 30, 3),
-            (100, 1_000, 3),
-            (1, 5, 1),
-            (0, 0, 1),
+            (2, 1_000, vec![2]),
+            (100, 25, vec![2]),
+            (100, 30, vec![3]),
+            (1, 1_000, vec![1, 2, 3]),
+            (1, 5, vec![1, 2, 3]),
+            (0, 0, vec![1, 2, 3]),
+            // They fit together, and somebody wants them cut all the same.
+            (100, 1_000, vec![2]),
         ] {
-            let taken = first_part(&starts, 40, max_records, max_bytes);
-            assert_eq!(taken, expected, "{max_records} {max_bytes}");
+            let found = parts(&starts, 40, max_records, max_bytes);
+            assert_eq!(found, expected, "{max_records} {max_bytes}");
         }
+        assert_eq!(parts(&[0], 10, 1, 1), Vec::<usize>::new());
+        let many: Vec<usize> = (0..1_000).collect();
+        let found = parts(&many, 1_000, 3, 1_000);
+        assert_eq!(found, (1..PARTS_MAX).map(|n| n * 3).collect::<Vec<_>>());
     }
 }

@@ -268,7 +268,7 @@ pub struct Step {
 pub enum Effect {
     /// Write down a push of the oldest entries, by [`gather`] under these limits.
     FormPush(PushLimits),
-    /// Cut the oldest entry in two, so that the first one keeps these limits, and if it has but one record.
+    /// Cut the oldest entry into parts that keep these limits, as far as single records do.
     CutHead(PushLimits),
     /// Send the current push.
     SendPush,

@@ -261,8 +261,8 @@ impl World {
             return;
         }
         let entries = &mut self.table.entries;
-        let head = &mut entries[0];
         if is_archive {
+            let head = &mut entries[0];
             let (seq, records) = (head.seq, std::mem::take(&mut head.records));
             entries.remove(0);
             let pieces: Vec<&[u32]> = records.chunks(3).collect();
@@ -278,16 +278,20 @@ impl World {
                 entries.insert(number, entry);
             }
         } else if self.can_be_told_apart {
+            let head = &entries[0];
             let starts: Vec<usize> = (0..head.records.len()).collect();
-            let (records, bytes) = (limits.max_records, limits.max_bytes);
-            let at = cut::first_part(&starts, head.records.len(), records, bytes);
-            let rest = head.records.split_off(at);
-            let mut second = head.clone();
-            second.records = rest;
-            head.seq -= 1;
-            entries.insert(1, second);
+            let (most_records, most_bytes) = (limits.max_records, limits.max_bytes);
+            let parts = cut::parts(&starts, head.records.len(), most_records, most_bytes);
+            for part in parts.into_iter().rev() {
+                let head = &mut entries[0];
+                let rest = head.records.split_off(part);
+                let mut tail = head.clone();
+                tail.records = rest;
+                head.seq -= 1;
+                entries.insert(1, tail);
+            }
         } else {
-            head.is_indivisible = true;
+            entries[0].is_indivisible = true;
         }
     }
 

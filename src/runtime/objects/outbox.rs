@@ -65,11 +65,15 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE entries ADD COLUMN assembly TEXT;",
     // Latest event time in the entry's batch; and in the last push that was accepted.
     "ALTER TABLE entries ADD COLUMN last_event INTEGER; ALTER TABLE health ADD COLUMN last_complete INTEGER;",
-    // JSON of `outbox::Trouble`; pushes that were ever formed; JSON of the `outbox::concerns::Concern`s raised; whether an entry's records can not be told apart; dead
-    // letters.
+    // JSON of `outbox::Trouble`; pushes that were ever formed; JSON of the `outbox::concerns::Concern`s raised; whether an
+    // entry's records can not be told apart; dead letters. A push is the beginning of the queue up to `last_seq`, so
+    // `entries.push` is not used any more, and nothing is written when entries join a push or leave it.
     "ALTER TABLE health ADD COLUMN trouble TEXT;
     ALTER TABLE health ADD COLUMN formed_pushes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE health ADD COLUMN raised TEXT;
+    ALTER TABLE pushes ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
+    UPDATE pushes SET last_seq = coalesce((SELECT max(seq) FROM entries WHERE push = pushes.id), 0);
+    DROP INDEX entries_waiting;
     ALTER TABLE entries ADD COLUMN indivisible INTEGER NOT NULL DEFAULT 0;
     CREATE TRIGGER entry_changes AFTER UPDATE OF records, payload ON entries BEGIN UPDATE held SET
         records = records + NEW.records - OLD.records,
@@ -191,11 +195,11 @@ struct StoredPush {
     next_at: u64,
     records: u64,
     bytes: u64,
-    entries: u64,
-    indivisible: u64,
+    /// Its last entry; it begins with the first one of the queue.
+    last_seq: i64,
 }
 
-/// The oldest waiting entry.
+/// The oldest entry.
 #[derive(Deserialize)]
 struct HeadRow {
     seq: i64,
@@ -252,6 +256,11 @@ struct Written {
     assembly: Option<String>,
 }
 
+/// The entries of a push.
+fn up_to(push: &StoredPush) -> String {
+    format!("WHERE seq <= {}", push.last_seq)
+}
+
 #[derive(Deserialize)]
 struct Oldest {
     received_at: u64,
@@ -302,11 +311,9 @@ impl Outbox {
         if self.is_working.get() {
             return Ok(());
         }
-        let queue = self.queue(JobState::Enabled, PushLimits::new(None, None, None))?;
-        let at = match step(&queue, Event::Wake, now_millis()).effect {
-            Effect::SleepUntil(at) => at,
-            _ => now_millis(),
-        };
+        // A push that waits for its time waits on; otherwise the alarm sees what there is to do.
+        let next = self.current_push()?.map_or(0, |push| push.next_at);
+        let at = next.max(now_millis());
         // An alarm that is set costs a write, and most of the time one that comes soon enough is set already.
         let known = self.state.storage().get_alarm().await?;
         if known.is_none_or(|known| known > at as i64) {
@@ -380,7 +387,11 @@ impl Outbox {
                 stored_bytes = stored_bytes + excluded.stored_bytes",
             params![minute, records, bytes],
         )?;
-        sql.run("UPDATE health SET job = ?", params![append.job_id])?;
+        // Written once: a row that stays as it is costs nothing.
+        sql.run(
+            "UPDATE health SET job = ?1 WHERE job IS NOT ?1",
+            params![append.job_id],
+        )?;
         Ok(AppendAnswer::Stored(Holding {
             records,
             bytes,
@@ -425,9 +436,7 @@ impl Outbox {
 
     fn current_push(&self) -> Result<Option<StoredPush>> {
         self.sql()?.first(
-            "SELECT pushes.id, attempts, next_at, pushes.records, pushes.bytes, count(*) AS entries,
-                coalesce(sum(entries.indivisible), 0) AS indivisible
-                FROM pushes JOIN entries ON entries.push = pushes.id GROUP BY pushes.id LIMIT 1",
+            "SELECT id, attempts, next_at, records, bytes, last_seq FROM pushes LIMIT 1",
             params![],
         )
     }
@@ -449,10 +458,25 @@ impl Outbox {
 
     fn head(&self) -> Result<Option<HeadRow>> {
         self.sql()?.first(
-            "SELECT seq, records, bytes, kind, object, start, assembly, indivisible FROM entries WHERE push IS NULL
-                ORDER BY seq LIMIT 1",
+            "SELECT seq, records, bytes, kind, object, start, assembly, indivisible FROM entries ORDER BY seq LIMIT 1",
             params![],
         )
+    }
+
+    /// Whether smaller pushes can be made of a push: it has several entries, or one that can be cut.
+    fn is_divisible(&self, push: &StoredPush) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Row {
+            indivisible: u64,
+        }
+        let rows: Vec<Row> = self.sql()?.rows(
+            "SELECT indivisible FROM entries WHERE seq <= ? ORDER BY seq LIMIT 2",
+            params![push.last_seq],
+        )?;
+        Ok(match rows.as_slice() {
+            [only] => push.records > 1 && only.indivisible == 0,
+            _ => true,
+        })
     }
 
     fn held(&self) -> Result<Held> {
@@ -466,36 +490,51 @@ impl Outbox {
     }
 
     fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
-        let next: Option<Totals> = self.sql()?.first(
-            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
-                FROM (SELECT records, bytes, received_at FROM entries WHERE push IS NULL ORDER BY seq LIMIT ?)",
-            params![GATHER_ENTRIES],
-        )?;
-        let head = self.head()?.map(|head| Head {
-            records: head.records,
-            bytes: head.bytes,
-            is_archive: head.kind == "archive",
-            is_divisible: head.records > 1 && head.indivisible == 0,
-        });
-        Ok(Queue {
-            job,
-            push: self.current_push()?.map(|push| CurrentPush {
+        let push = match self.current_push()? {
+            Some(push) => Some(CurrentPush {
                 attempts: push.attempts,
                 next_attempt_millis: push.next_at,
                 records: push.records,
                 bytes: push.bytes,
-                is_divisible: push.entries > 1 || (push.records > 1 && push.indivisible == 0),
+                is_divisible: self.is_divisible(&push)?,
             }),
-            waiting: next.map_or_else(Waiting::default, |next| Waiting {
-                records: next.records,
-                bytes: next.bytes,
-                oldest_millis: next.oldest.unwrap_or(0),
-                head: head.unwrap_or_default(),
-            }),
+            None => None,
+        };
+        // What waits behind a push is looked at when its turn comes.
+        let waiting = match push {
+            Some(_) => Waiting::default(),
+            None => self.waiting()?,
+        };
+        Ok(Queue {
+            job,
+            push,
+            waiting,
             limits,
             trouble: self.trouble()?,
             pace: self.pace(),
         })
+    }
+
+    fn waiting(&self) -> Result<Waiting> {
+        let Some(head) = self.head()? else {
+            return Ok(Waiting::default());
+        };
+        let next: Option<Totals> = self.sql()?.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
+                FROM (SELECT records, bytes, received_at FROM entries ORDER BY seq LIMIT ?)",
+            params![GATHER_ENTRIES],
+        )?;
+        Ok(next.map_or_else(Waiting::default, |next| Waiting {
+            records: next.records,
+            bytes: next.bytes,
+            oldest_millis: next.oldest.unwrap_or(0),
+            head: Head {
+                records: head.records,
+                bytes: head.bytes,
+                is_archive: head.kind == "archive",
+                is_divisible: head.records > 1 && head.indivisible == 0,
+            },
+        }))
     }
 
     fn pace(&self) -> Pace {
@@ -609,10 +648,6 @@ impl Outbox {
             Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
             Effect::Dissolve => sql.atomically(|| {
                 self.remember_failure(&step.trouble, &failure.reason)?;
-                sql.run(
-                    "UPDATE entries SET push = NULL WHERE push IS NOT NULL",
-                    params![],
-                )?;
                 sql.run("DELETE FROM pushes", params![])
             }),
             Effect::RetryAt(at_millis) => sql.atomically(|| {
@@ -631,7 +666,7 @@ impl Outbox {
         )
     }
 
-    /// Cuts the oldest waiting entry in two, or an archived object into copies. Where its records can not be told apart,
+    /// Cuts the oldest entry into parts, or an archived object into copies. Where its records can not be told apart,
     /// that is written down, and it is pushed whole.
     async fn cut_head(&self, row: &JobRow, limits: &PushLimits) -> Result<()> {
         let Some(head) = self.head()? else {
@@ -656,12 +691,16 @@ impl Outbox {
         let limits = limits.beside(assembly.as_ref());
         let copy = bytes.to_vec();
         let starts = cut::record_starts(&copy, head.records, assembly.as_ref());
-        let cut = starts.and_then(|starts| {
-            let first = cut::first_part(&starts, copy.len(), limits.max_records, limits.max_bytes);
-            starts.get(first).map(|at| (first as u64, *at as u64))
+        let parts = starts.map(|starts| {
+            let parts = cut::parts(&starts, copy.len(), limits.max_records, limits.max_bytes);
+            let begin = |record: usize| starts.get(record).copied().unwrap_or(copy.len());
+            let parts = parts
+                .into_iter()
+                .map(|record| (record as u64, begin(record) as u64));
+            parts.collect::<Vec<_>>()
         });
         let sql = self.sql()?;
-        let Some((records, at)) = cut else {
+        let Some(parts) = parts.filter(|parts| !parts.is_empty()) else {
             return sql.run(
                 "UPDATE entries SET indivisible = 1 WHERE seq = ?",
                 params![head.seq],
@@ -671,21 +710,32 @@ impl Outbox {
         let payload = |from: u64, to: u64| {
             is_inline.then(|| JsValue::from(bytes.slice(from as u32, to as u32)))
         };
-        let start = head.start.map(|start| start + at);
+        let place = |at: u64| head.start.map(|start| start + at);
         sql.atomically(|| {
-            // No push is written down, so this is the oldest of all entries, and the number below it is free.
-            sql.run(
-                "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                    assembly, last_event) SELECT seq - 1, batch, minute, received_at, ?, ?, kind, object, start, ?,
-                    assembly, last_event FROM entries WHERE seq = ?",
-                params![records, at, payload(0, at), head.seq],
-            )?;
+            // No push is written down, so this is the oldest of all entries, and the numbers below it are free.
+            let (mut records, mut at) = (0, 0);
+            for (number, (record, begin)) in parts.iter().enumerate() {
+                sql.run(
+                    "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
+                        assembly, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, kind, object, ?, ?,
+                        assembly, last_event FROM entries WHERE seq = ?",
+                    params![
+                        (parts.len() - number) as u64,
+                        record - records,
+                        begin - at,
+                        place(at),
+                        payload(at, *begin),
+                        head.seq
+                    ],
+                )?;
+                (records, at) = (*record, *begin);
+            }
             sql.run(
                 "UPDATE entries SET records = ?, bytes = ?, start = ?, payload = ? WHERE seq = ?",
                 params![
                     head.records - records,
                     head.bytes - at,
-                    start,
+                    place(at),
                     payload(at, head.bytes),
                     head.seq
                 ],
@@ -752,8 +802,8 @@ impl Outbox {
             return Ok(());
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
-        let assembly = self.push_assembly(&current.id)?;
-        let bytes = match self.bytes_of(&row.job, &self.parts(&current.id)?).await {
+        let assembly = self.push_assembly(&current)?;
+        let bytes = match self.bytes_of(&row.job, &self.parts(&current)?).await {
             Ok(bytes) => bytes,
             Err(e) => return self.bury_or_fail(e),
         };
@@ -779,22 +829,30 @@ impl Outbox {
             self.remember_failure(trouble, &failure.reason)?;
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at, object,
-                    assembly, last_event) SELECT push, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
-                    min(received_at), ?, ?, min(assembly), max(last_event) FROM entries WHERE push = ? GROUP BY push",
+                    assembly, last_event) SELECT ?, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
+                    min(received_at), ?, ?, min(assembly), max(last_event) FROM entries WHERE seq <= ?",
                 params![
+                    &current.id,
                     u64::from(failure.status),
                     &failure.reason,
                     now_millis(),
                     &object,
-                    &current.id
+                    current.last_seq
                 ],
             )?;
-            let objects = self.spool_objects("WHERE push IS NOT NULL")?;
-            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
-            sql.run("DELETE FROM pushes", params![])?;
+            let objects = self.leave(&current)?;
             Ok(objects)
         })?;
         self.delete_unreferenced(objects).await
+    }
+
+    /// The entries of a push leave the table, and the push with them. Returns the spooled objects that they lay in.
+    fn leave(&self, push: &StoredPush) -> Result<Vec<String>> {
+        let sql = self.sql()?;
+        let objects = self.spool_objects(&up_to(push))?;
+        sql.run("DELETE FROM entries WHERE seq <= ?", params![push.last_seq])?;
+        sql.run("DELETE FROM pushes", params![])?;
+        Ok(objects)
     }
 
     /// The raw bytes of a push that is small enough to be dead: one record, or one segment that can not be cut.
@@ -842,7 +900,7 @@ impl Outbox {
         sql.atomically(|| {
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at)
-                    SELECT coalesce(push, ''), batch, minute, records, bytes, ?, ?, received_at, ? FROM entries
+                    SELECT coalesce((SELECT id FROM pushes WHERE last_seq >= entries.seq), ''), batch, minute, records, bytes, ?, ?, received_at, ? FROM entries
                     WHERE object = ?",
                 params![u64::from(network::INTERNAL), reason, now_millis(), object],
             )?;
@@ -851,7 +909,6 @@ impl Outbox {
                 params![now_millis(), reason],
             )?;
             sql.run("DELETE FROM entries WHERE object = ?", params![object])?;
-            sql.run("UPDATE entries SET push = NULL WHERE push IS NOT NULL", params![])?;
             sql.run("DELETE FROM pushes", params![])
         })
     }
@@ -973,18 +1030,18 @@ impl Outbox {
     }
 
     /// All entries of a push have the same one.
-    fn push_assembly(&self, push: &str) -> Result<Option<Assembly>> {
+    fn push_assembly(&self, push: &StoredPush) -> Result<Option<Assembly>> {
         let written: Option<Written> = self.sql()?.first(
-            "SELECT assembly FROM entries WHERE push = ? LIMIT 1",
-            params![push],
+            "SELECT assembly FROM entries WHERE seq <= ? ORDER BY seq LIMIT 1",
+            params![push.last_seq],
         )?;
         assembly_of(written.and_then(|row| row.assembly).as_deref())
     }
 
-    fn parts(&self, push: &str) -> Result<Vec<Part>> {
+    fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
         self.sql()?.rows(
-            "SELECT seq, kind, object, start, bytes FROM entries WHERE push = ? ORDER BY seq",
-            params![push],
+            "SELECT seq, kind, object, start, bytes FROM entries WHERE seq <= ? ORDER BY seq",
+            params![push.last_seq],
         )
     }
 
@@ -1010,7 +1067,7 @@ impl Outbox {
     fn form_push(&self, limits: &PushLimits) -> Result<()> {
         let sql = self.sql()?;
         let rows: Vec<EntryRow> = sql.rows(
-            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries WHERE push IS NULL
+            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries
                 ORDER BY seq LIMIT ?",
             params![GATHER_ENTRIES],
         )?;
@@ -1023,7 +1080,7 @@ impl Outbox {
         let assembly = assembly_of(rows.first().and_then(|row| row.assembly.as_deref()))?;
         let limits = limits.beside(assembly.as_ref());
         let taken = rows.get(..gather(facts, &limits)).unwrap_or_default();
-        let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
+        let Some(last) = taken.last() else {
             return Ok(());
         };
         // Never the same for other records, whatever was cut or sent again: a receiver drops what has an id that it knows.
@@ -1048,20 +1105,17 @@ impl Outbox {
             .collect();
         sql.atomically(|| {
             sql.run(
-                "INSERT INTO pushes (id, records, bytes) VALUES (?, ?, ?)",
+                "INSERT INTO pushes (id, records, bytes, last_seq) VALUES (?, ?, ?, ?)",
                 params![
                     &id,
                     taken.iter().map(|row| row.records).sum::<u64>(),
-                    taken.iter().map(|row| row.bytes).sum::<u64>()
+                    taken.iter().map(|row| row.bytes).sum::<u64>(),
+                    last.seq
                 ],
             )?;
             sql.run(
                 "UPDATE health SET formed_pushes = formed_pushes + 1",
                 params![],
-            )?;
-            sql.run(
-                "UPDATE entries SET push = ? WHERE push IS NULL AND seq BETWEEN ? AND ?",
-                params![&id, first.seq, last.seq],
             )
         })
     }
@@ -1072,8 +1126,8 @@ impl Outbox {
         };
         self.sql()?
             .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
-        let parts = self.parts(&current.id)?;
-        let assembly = self.push_assembly(&current.id)?;
+        let parts = self.parts(&current)?;
+        let assembly = self.push_assembly(&current)?;
         Ok(push::send(
             &self.env,
             &row.job,
@@ -1092,17 +1146,14 @@ impl Outbox {
         };
         let objects = sql.atomically(|| {
             self.remember(trouble)?;
-            self.count_out("delivered", "entries", "WHERE push IS NOT NULL")?;
-            let objects = self.spool_objects("WHERE push IS NOT NULL")?;
+            self.count_out("delivered", "entries", &up_to(&current))?;
             sql.run(
                 "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
                     error_message = NULL,
-                    last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE push = ?)",
-                params![now_millis(), &current.id],
+                    last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
+                params![now_millis(), current.last_seq],
             )?;
-            sql.run("DELETE FROM entries WHERE push = ?", params![&current.id])?;
-            sql.run("DELETE FROM pushes", params![])?;
-            Ok(objects)
+            self.leave(&current)
         })?;
         self.delete_unreferenced(objects).await
     }
