@@ -1,0 +1,72 @@
+//! What `/stats` and the API show of an outbox.
+
+use super::{Outbox, Totals};
+use crate::outbox::{Health, Summary};
+use crate::runtime::js::sql::params;
+use crate::runtime::objects::ledger::MinuteRange;
+use serde::Deserialize;
+use worker::Result;
+
+impl Outbox {
+    pub(super) fn health(&self) -> Result<Health> {
+        let health = self.sql()?.first(
+            "SELECT last_complete AS last_complete_millis, last_error AS last_error_millis, error_message FROM health",
+            params![],
+        )?;
+        Ok(health.unwrap_or_default())
+    }
+
+    pub(super) fn summary(&self, range: MinuteRange) -> Result<Summary> {
+        let sql = self.sql()?;
+        let between = || params![range.from, range.to];
+        let mut summary: Summary = sql
+            .first(
+                "SELECT coalesce(sum(stored_batches), 0) AS stored_batches,
+                    coalesce(sum(stored_records), 0) AS stored_records, coalesce(sum(stored_bytes), 0) AS stored_bytes,
+                    coalesce(sum(delivered_records), 0) AS delivered_records,
+                    coalesce(sum(delivered_bytes), 0) AS delivered_bytes,
+                    coalesce(sum(discarded_records), 0) AS discarded_records,
+                    coalesce(sum(discarded_bytes), 0) AS discarded_bytes FROM minutes WHERE minute BETWEEN ? AND ?",
+                between(),
+            )?
+            .unwrap_or_default();
+        let waiting: Option<Totals> = sql.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
+                FROM entries WHERE minute BETWEEN ? AND ?",
+            between(),
+        )?;
+        if let Some(waiting) = waiting {
+            summary.waiting_records = waiting.records;
+            summary.waiting_bytes = waiting.bytes;
+            summary.oldest_waiting_millis = waiting.oldest;
+        }
+        let dead: Option<Totals> = sql.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(died_at) AS oldest
+                FROM dead WHERE minute BETWEEN ? AND ?",
+            between(),
+        )?;
+        if let Some(dead) = dead {
+            summary.dead_records = dead.records;
+            summary.dead_bytes = dead.bytes;
+        }
+        let trouble = self.trouble()?;
+        summary.parked_since_millis = trouble.parked.map(|parked| parked.since_millis);
+        summary.failing_since_millis = trouble.failing_since_millis;
+        summary.consecutive_failures = trouble.consecutive_failures;
+        #[derive(Deserialize)]
+        struct Health {
+            delivered_pushes: u64,
+            last_success: Option<u64>,
+            last_error: Option<u64>,
+            error_message: Option<String>,
+        }
+        if let Some(health) = sql.first::<Health>("SELECT * FROM health", params![])? {
+            summary.delivered_pushes = health.delivered_pushes;
+            summary.last_success_millis = health.last_success;
+            summary.last_error_millis = health.last_error;
+            summary.error_message = health.error_message;
+        }
+        summary.attempts = self.current_push()?.map_or(0, |push| push.attempts);
+        Ok(summary)
+    }
+}

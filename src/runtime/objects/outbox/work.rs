@@ -1,0 +1,481 @@
+//! The alarm's work: asks [`crate::outbox::step`] what to do, does it, and comes back with what happened.
+
+use super::super::registry::{JobRow, JobsQuery, Update};
+use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
+use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
+use crate::destination::Outcome;
+use crate::limits::REMEMBER_BATCH_MILLIS;
+use crate::logpush::job::Job;
+use crate::outbox::{
+    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Step, Trouble,
+    Waiting, gather, step,
+};
+use crate::route::Assembly;
+use crate::runtime::config;
+use crate::runtime::js::sql::params;
+use crate::runtime::push::{self, Part, Sent};
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use worker::Result;
+
+/// How many waiting entries are looked at to fill one push; more than fit by bytes in all but strange cases.
+const GATHER_ENTRIES: u64 = 1_000;
+
+/// How long one alarm pushes before it lets others in; far below the platform's 15 minutes.
+const ALARM_MILLIS: u64 = 60_000;
+
+/// How long after a push's deadline the alarm looks again, should it die in the middle of one.
+const REARM_MARGIN_MILLIS: u64 = 15_000;
+
+#[derive(Deserialize)]
+pub(super) struct StoredPush {
+    pub(super) id: String,
+    pub(super) attempts: u32,
+    pub(super) next_at: u64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    /// Its last entry; it begins with the first one of the queue.
+    pub(super) last_seq: i64,
+}
+
+/// The oldest entry.
+#[derive(Deserialize)]
+pub(super) struct HeadRow {
+    pub(super) seq: i64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) kind: String,
+    pub(super) object: Option<String>,
+    pub(super) start: Option<u64>,
+    pub(super) assembly: Option<String>,
+    pub(super) indivisible: u64,
+}
+
+#[derive(Deserialize)]
+struct EntryRow {
+    seq: i64,
+    batch: String,
+    records: u64,
+    bytes: u64,
+    kind: String,
+    assembly: Option<String>,
+    indivisible: u64,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    assembly: Option<String>,
+}
+
+/// The entries of a push.
+pub(super) fn up_to(push: &StoredPush) -> String {
+    format!("WHERE seq <= {}", push.last_seq)
+}
+
+pub(super) fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
+    match deleted_at {
+        Some(_) => JobState::Deleted,
+        None if job.enabled => JobState::Enabled,
+        None => JobState::Disabled,
+    }
+}
+
+/// What can not be read teaches nothing; the destination will say it again.
+pub(super) fn trouble_of(stored: Option<&str>) -> Trouble {
+    stored
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+pub(super) fn assembly_of(stored: Option<&str>) -> Result<Option<Assembly>> {
+    let read = stored.map(serde_json::from_str).transpose();
+    read.map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))
+}
+
+impl Outbox {
+    pub(super) fn pace(&self) -> Pace {
+        let secs = |name| config::number(&self.env, name);
+        Pace::with(
+            secs(config::RETRY_MAX_SECONDS),
+            secs(config::PROBE_MAX_SECONDS),
+            secs(config::DISABLE_AFTER_SECONDS),
+        )
+    }
+
+    /// Before work that may take as long as a push: should it die, the alarm comes again.
+    pub(super) async fn rearm(&self) -> Result<()> {
+        let at = now_millis() + push::deadline_millis(&self.env) + REARM_MARGIN_MILLIS;
+        self.arm(at).await
+    }
+
+    /// Pushes until nothing is due. Returns when to look again, unless the alarm set before the work does.
+    pub(super) async fn work(&self) -> Result<Option<u64>> {
+        let started = now_millis();
+        self.sql()?.run(
+            "DELETE FROM batches WHERE appended_at < ?",
+            params![started.saturating_sub(REMEMBER_BATCH_MILLIS)],
+        )?;
+        let has_dead = self
+            .sql()?
+            .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
+        // Dead letters wait for nothing, but they go when the job does.
+        if self.held()?.records == 0 && has_dead.length() == 0 {
+            self.has_news.set(false);
+            self.job_changed.set(false);
+            return Ok(None);
+        }
+        self.rearm().await?;
+        let mut row = self.job().await?;
+        loop {
+            if now_millis() > started + ALARM_MILLIS {
+                return Ok(Some(now_millis()));
+            }
+            // Again for what came while it was read: no await follows before the queue is looked at.
+            while self.job_changed.replace(false) {
+                row = self.job().await?;
+            }
+            let job = row.as_ref().map_or(JobState::Disabled, |row| {
+                job_state(&row.job, row.deleted_at)
+            });
+            let limits = row
+                .as_ref()
+                .map_or(PushLimits::new(None, None, None), |row| {
+                    let job = &row.job;
+                    PushLimits::new(
+                        job.max_upload_bytes,
+                        job.max_upload_records,
+                        job.max_upload_interval_seconds,
+                    )
+                });
+            self.has_news.set(false);
+            let queue = self.queue(job, limits)?;
+            let Step { effect, trouble } = step(&queue, Event::Wake, now_millis());
+            if trouble != queue.trouble {
+                self.remember(&trouble)?;
+            }
+            match effect {
+                Effect::Sleep => return Ok(None),
+                Effect::SleepUntil(at) => return Ok(Some(at)),
+                Effect::FormPush(limits) => self.form_push(&limits)?,
+                Effect::CutHead(limits) => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.rearm().await?;
+                    self.cut_head(row, &limits).await?;
+                }
+                Effect::Discard => {
+                    self.discard().await?;
+                    return Ok(None);
+                }
+                Effect::DisableJob => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.disable(row).await?;
+                }
+                Effect::SendPush => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.rearm().await?;
+                    match self.send(row).await? {
+                        Sent::Asked(outcome) => {
+                            let event = Event::Answered {
+                                outcome: outcome.clone(),
+                                jitter: js_sys::Math::random(),
+                            };
+                            // The table may have changed while the destination was asked, the current push can not have.
+                            let step = step(&self.queue(job, limits)?, event, now_millis());
+                            self.answered(row, &step, &outcome).await?;
+                        }
+                        Sent::Gone { object, reason } => self.bury_gone(&object, &reason)?,
+                    }
+                }
+                // What follows from an answer is done where the answer is.
+                Effect::Delivered | Effect::RetryAt(_) | Effect::Dissolve | Effect::DeadLetter => {
+                    return Ok(Some(now_millis() + FAILED_RECHECK_MILLIS));
+                }
+            }
+        }
+    }
+
+    pub(super) fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
+        let push = match self.current_push()? {
+            Some(push) => Some(CurrentPush {
+                attempts: push.attempts,
+                next_attempt_millis: push.next_at,
+                records: push.records,
+                bytes: push.bytes,
+                is_divisible: self.is_divisible(&push)?,
+            }),
+            None => None,
+        };
+        // What waits behind a push is looked at when its turn comes.
+        let waiting = match push {
+            Some(_) => Waiting::default(),
+            None => self.waiting()?,
+        };
+        Ok(Queue {
+            job,
+            push,
+            waiting,
+            limits,
+            trouble: self.trouble()?,
+            pace: self.pace(),
+        })
+    }
+
+    pub(super) fn waiting(&self) -> Result<Waiting> {
+        let Some(head) = self.head()? else {
+            return Ok(Waiting::default());
+        };
+        let next: Option<Totals> = self.sql()?.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes, min(received_at) AS oldest
+                FROM (SELECT records, bytes, received_at FROM entries ORDER BY seq LIMIT ?)",
+            params![GATHER_ENTRIES],
+        )?;
+        Ok(next.map_or_else(Waiting::default, |next| Waiting {
+            records: next.records,
+            bytes: next.bytes,
+            oldest_millis: next.oldest.unwrap_or(0),
+            head: Head {
+                records: head.records,
+                bytes: head.bytes,
+                is_archive: head.kind == "archive",
+                is_divisible: head.records > 1 && head.indivisible == 0,
+            },
+        }))
+    }
+
+    pub(super) fn head(&self) -> Result<Option<HeadRow>> {
+        self.sql()?.first(
+            "SELECT seq, records, bytes, kind, object, start, assembly, indivisible FROM entries ORDER BY seq LIMIT 1",
+            params![],
+        )
+    }
+
+    pub(super) fn current_push(&self) -> Result<Option<StoredPush>> {
+        self.sql()?.first(
+            "SELECT id, attempts, next_at, records, bytes, last_seq FROM pushes LIMIT 1",
+            params![],
+        )
+    }
+
+    /// Whether smaller pushes can be made of a push: it has several entries, or one that can be cut.
+    pub(super) fn is_divisible(&self, push: &StoredPush) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Row {
+            indivisible: u64,
+        }
+        let rows: Vec<Row> = self.sql()?.rows(
+            "SELECT indivisible FROM entries WHERE seq <= ? ORDER BY seq LIMIT 2",
+            params![push.last_seq],
+        )?;
+        Ok(match rows.as_slice() {
+            [only] => push.records > 1 && only.indivisible == 0,
+            _ => true,
+        })
+    }
+
+    pub(super) fn trouble(&self) -> Result<Trouble> {
+        #[derive(Deserialize)]
+        struct Stored {
+            trouble: Option<String>,
+        }
+        let stored: Option<Stored> = self.sql()?.first("SELECT trouble FROM health", params![])?;
+        Ok(trouble_of(stored.and_then(|row| row.trouble).as_deref()))
+    }
+
+    pub(super) fn remember(&self, trouble: &Trouble) -> Result<()> {
+        let text = serde_json::to_string(trouble)?;
+        self.sql()?
+            .run("UPDATE health SET trouble = ?", params![&text])
+    }
+
+    pub(super) async fn job(&self) -> Result<Option<JobRow>> {
+        #[derive(Deserialize)]
+        struct Own {
+            job: Option<u64>,
+        }
+        let own: Option<Own> = self.sql()?.first("SELECT job FROM health", params![])?;
+        let Some(id) = own.and_then(|own| own.job) else {
+            return Ok(None);
+        };
+        let query = JobsQuery {
+            id: Some(id),
+            with_deleted: true,
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    pub(super) fn form_push(&self, limits: &PushLimits) -> Result<()> {
+        let sql = self.sql()?;
+        let rows: Vec<EntryRow> = sql.rows(
+            "SELECT seq, batch, records, bytes, kind, assembly, indivisible FROM entries
+                ORDER BY seq LIMIT ?",
+            params![GATHER_ENTRIES],
+        )?;
+        let facts = rows.iter().map(|row| EntryFacts {
+            records: row.records,
+            bytes: row.bytes,
+            is_alone: row.kind == "archive" || row.indivisible != 0,
+            assembly: row.assembly.as_deref(),
+        });
+        let assembly = assembly_of(rows.first().and_then(|row| row.assembly.as_deref()))?;
+        let limits = limits.beside(assembly.as_ref());
+        let taken = rows.get(..gather(facts, &limits)).unwrap_or_default();
+        let Some(last) = taken.last() else {
+            return Ok(());
+        };
+        // Never the same for other records, whatever was cut or sent again: a receiver drops what has an id that it knows.
+        #[derive(Deserialize)]
+        struct Own {
+            job: Option<u64>,
+            formed_pushes: u64,
+        }
+        let own: Option<Own> = sql.first("SELECT job, formed_pushes FROM health", params![])?;
+        let mut hash = Sha256::new();
+        if let Some(own) = own {
+            hash.update(format!("{:?}/{}\n", own.job, own.formed_pushes));
+        }
+        for row in taken {
+            hash.update(format!("{}/{}/{}\n", row.batch, row.records, row.bytes));
+        }
+        let id: String = hash
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        sql.atomically(|| {
+            sql.run(
+                "INSERT INTO pushes (id, records, bytes, last_seq) VALUES (?, ?, ?, ?)",
+                params![
+                    &id,
+                    taken.iter().map(|row| row.records).sum::<u64>(),
+                    taken.iter().map(|row| row.bytes).sum::<u64>(),
+                    last.seq
+                ],
+            )?;
+            sql.run(
+                "UPDATE health SET formed_pushes = formed_pushes + 1",
+                params![],
+            )
+        })
+    }
+
+    pub(super) async fn send(&self, row: &JobRow) -> Result<Sent> {
+        let Some(current) = self.current_push()? else {
+            return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
+        };
+        self.sql()?
+            .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
+        let parts = self.parts(&current)?;
+        let assembly = self.push_assembly(&current)?;
+        Ok(push::send(
+            &self.env,
+            &row.job,
+            &current.id,
+            &parts,
+            assembly.as_ref(),
+            |seq| self.payload(seq),
+        )
+        .await)
+    }
+
+    pub(super) async fn answered(
+        &self,
+        row: &JobRow,
+        step: &Step,
+        outcome: &Outcome,
+    ) -> Result<()> {
+        let failure = match outcome {
+            Outcome::Accepted => return self.delivered(&step.trouble).await,
+            Outcome::Failed(failure) => failure,
+        };
+        let sql = self.sql()?;
+        match step.effect {
+            Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
+            Effect::Dissolve => sql.atomically(|| {
+                self.remember_failure(&step.trouble, &failure.reason)?;
+                sql.run("DELETE FROM pushes", params![])
+            }),
+            Effect::RetryAt(at_millis) => sql.atomically(|| {
+                self.remember_failure(&step.trouble, &failure.reason)?;
+                sql.run("UPDATE pushes SET next_at = ?", params![at_millis])
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn remember_failure(&self, trouble: &Trouble, reason: &str) -> Result<()> {
+        self.remember(trouble)?;
+        self.sql()?.run(
+            "UPDATE health SET last_error = ?, error_message = ?",
+            params![now_millis(), reason],
+        )
+    }
+
+    pub(super) async fn delivered(&self, trouble: &Trouble) -> Result<()> {
+        let sql = self.sql()?;
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let objects = sql.atomically(|| {
+            self.remember(trouble)?;
+            self.count_out("delivered", "entries", &up_to(&current))?;
+            sql.run(
+                "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
+                    error_message = NULL,
+                    last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
+                params![now_millis(), current.last_seq],
+            )?;
+            self.leave(&current)
+        })?;
+        self.delete_unreferenced(objects).await
+    }
+
+    /// The entries of a push leave the table, and the push with them. Returns the spooled objects that they lay in.
+    pub(super) fn leave(&self, push: &StoredPush) -> Result<Vec<String>> {
+        let sql = self.sql()?;
+        let objects = self.spool_objects(&up_to(push))?;
+        sql.run("DELETE FROM entries WHERE seq <= ?", params![push.last_seq])?;
+        sql.run("DELETE FROM pushes", params![])?;
+        Ok(objects)
+    }
+
+    /// Nothing was accepted for a day. The queue keeps what it has; whoever enables the job goes on where it stopped.
+    pub(super) async fn disable(&self, row: &JobRow) -> Result<()> {
+        let update = Update {
+            expected_version: row.job.version,
+            job: row.job.clone().disabled_by_failing(now_millis()),
+        };
+        let _: Option<Job> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "update", &update).await?;
+        // Somebody else may have changed it at the same time: look again.
+        self.job_changed.set(true);
+        Ok(())
+    }
+
+    /// All entries of a push have the same one.
+    pub(super) fn push_assembly(&self, push: &StoredPush) -> Result<Option<Assembly>> {
+        let written: Option<Written> = self.sql()?.first(
+            "SELECT assembly FROM entries WHERE seq <= ? ORDER BY seq LIMIT 1",
+            params![push.last_seq],
+        )?;
+        assembly_of(written.and_then(|row| row.assembly).as_deref())
+    }
+
+    pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
+        self.sql()?.rows(
+            "SELECT seq, kind, object, start, bytes FROM entries WHERE seq <= ? ORDER BY seq",
+            params![push.last_seq],
+        )
+    }
+
+    pub(super) fn payload(&self, seq: i64) -> Result<Uint8Array> {
+        let rows = self
+            .sql()?
+            .objects("SELECT payload FROM entries WHERE seq = ?", params![seq])?;
+        blob(&rows.get(0), "payload")
+    }
+}
