@@ -277,7 +277,7 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   const isLarge = batchGzip > limit("FIRST_BLOCK_BYTES");
   const partsOfBody = Math.ceil(batchGzip / limit("MULTIPART_PART_BYTES"));
   let pieces = part.batch;
-  if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, times(part.spooled_object, partsOfBody)));
+  if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, { ...times(part.batch, 0), class_a: partsOfBody }));
   else if (isLarge) pieces = plus(pieces, part.large_batch);
   const stored = isSelecting ? store(input) : [];
   const sum = (of: (one: Stored) => number) => stored.reduce((total, one) => total + of(one), 0);
@@ -289,6 +289,10 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   pieces = plus(pieces, times(part.archived_entry, sum((one) => one.archivedEntries)));
   pieces = plus(pieces, times(part.spooled_object, sum((one) => one.objects)));
   pieces = plus(pieces, times(part.push, pushesOfBatch));
+  // An object is read by each push that has a part of it, neighbouring parts at once: once by most, and more often when
+  // it is larger than a push.
+  const readAgain = sum((one) => (one.objects === 0 ? 0 : Math.max(0, pushes(gathered(one), input) / batchesPerPush - one.objects)));
+  pieces = plus(pieces, { ...times(part.batch, 0), class_b: readAgain });
   const month = times(pieces, batches);
   // The registry is asked for the jobs at most once for each batch, and once by each alarm; it reads every job's row.
   const registry = batches + month.alarms;
@@ -298,7 +302,7 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   // A push: the entries' objects one after the other, gzip, the answer, and two writes.
   const { latency } = measured;
   const pushBytes = pushesOfBatch === 0 ? 0 : sum((one) => one.entries.reduce((a, b) => a + b, 0)) / pushesOfBatch;
-  const getsOfPush = pushesOfBatch === 0 ? 0 : sum((one) => one.spooledEntries + one.archivedEntries) / pushesOfBatch;
+  const getsOfPush = pushesOfBatch === 0 ? 0 : (sum((one) => one.objects + one.archivedEntries) + readAgain) / pushesOfBatch;
   const gzipMillis = input.selected === 1 ? 0 : latency.push_ms_per_mb * (pushBytes / 1e6);
   const pushMillis = latency.push_ms + getsOfPush * input.r2Millis + gzipMillis + input.answerMillis + 2 * input.storageMillis;
   const commitSeconds = (batches * (latency.commit_ms + input.storageMillis)) / 1_000;

@@ -421,13 +421,16 @@ impl Outbox {
             return Ok(());
         };
         let objects = sql.atomically(|| {
-            self.remember(trouble)?;
             self.count_out("delivered", "entries", &up_to(&current))?;
             sql.run(
-                "UPDATE health SET delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
+                "UPDATE health SET trouble = ?, delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
                     error_message = NULL,
                     last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
-                params![now_millis(), current.last_seq],
+                params![
+                    &serde_json::to_string(trouble)?,
+                    now_millis(),
+                    current.last_seq
+                ],
             )?;
             self.leave(&current)
         })?;
