@@ -30,6 +30,10 @@ const RETRY_AFTER_MAX_MILLIS: u64 = 3_600_000;
 /// How often a held queue looks at its job again, in case the wake-up on enabling it got lost.
 const HELD_RECHECK_MILLIS: u64 = 10 * 60_000;
 
+/// How long a size that was too large is remembered. A destination that takes more again, or never meant it, is found once
+/// a day, at the price of one refused push.
+const SIZE_REMEMBERED_MILLIS: u64 = 24 * 3_600_000;
+
 /// Dead letters in a row, without a push accepted between, after which the queue is parked: a destination that refuses
 /// every record has something against the job and not against the records. Bounds what a wrong setting can turn into
 /// dead letters.
@@ -176,6 +180,8 @@ pub struct Parked {
 pub struct Trouble {
     /// Raw bytes that a push may have, because larger ones were too large for the destination.
     pub size_limit_bytes: Option<u64>,
+    /// When it was learned, unix milliseconds.
+    pub size_learned_at_millis: Option<u64>,
     /// Records that a push may have while those that the destination refuses are being looked for.
     pub isolation_records: Option<u64>,
     /// Dead letters since the last accepted push.
@@ -312,6 +318,7 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
                 .map(|records| records.saturating_mul(2));
             let trouble = Trouble {
                 size_limit_bytes: trouble.size_limit_bytes,
+                size_learned_at_millis: trouble.size_learned_at_millis,
                 isolation_records: wider.filter(|records| *records < queue.limits.max_records),
                 ..Trouble::default()
             };
@@ -343,6 +350,7 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
             let half = (push.bytes / 2).max(1);
             let known = trouble.size_limit_bytes.unwrap_or(u64::MAX);
             trouble.size_limit_bytes = Some(half.min(known));
+            trouble.size_learned_at_millis = Some(now_millis);
             trouble.parked = None;
             Effect::Dissolve
         }
@@ -386,6 +394,10 @@ fn park(
 
 fn wake(queue: &Queue, now_millis: u64) -> Step {
     let mut trouble = queue.trouble;
+    let is_old = |at: u64| at.saturating_add(SIZE_REMEMBERED_MILLIS) <= now_millis;
+    if queue.push.is_none() && trouble.size_learned_at_millis.is_some_and(is_old) {
+        (trouble.size_limit_bytes, trouble.size_learned_at_millis) = (None, None);
+    }
     let is_empty = queue.push.is_none() && queue.waiting.records == 0;
     let effect = match queue.job {
         JobState::Deleted => Effect::Discard,
@@ -410,27 +422,26 @@ fn wake(queue: &Queue, now_millis: u64) -> Step {
                     Effect::SleepUntil(push.next_attempt_millis)
                 }
                 Some(_) => Effect::SendPush,
-                None => form(queue, now_millis),
+                None => form(queue, &trouble, now_millis),
             }
         }
     };
     Step { effect, trouble }
 }
 
-fn form(queue: &Queue, now_millis: u64) -> Effect {
+fn form(queue: &Queue, trouble: &Trouble, now_millis: u64) -> Effect {
     let Waiting {
         records,
         bytes,
         oldest_millis,
         head,
     } = queue.waiting;
-    let limits = queue.trouble.narrow(queue.limits);
-    let is_narrowed =
-        queue.trouble.size_limit_bytes.is_some() || queue.trouble.isolation_records.is_some();
+    let limits = trouble.narrow(queue.limits);
+    let is_narrowed = trouble.size_limit_bytes.is_some() || trouble.isolation_records.is_some();
     let due = oldest_millis.saturating_add(limits.interval_millis);
     let enough = records >= limits.max_records || bytes >= limits.max_bytes;
     // What was pushed before and refused was gathered then.
-    if !enough && due > now_millis && queue.trouble.failing_since_millis.is_none() {
+    if !enough && due > now_millis && trouble.failing_since_millis.is_none() {
         return Effect::SleepUntil(due);
     }
     let is_large = head.records > limits.max_records || head.bytes > limits.max_bytes;

@@ -196,6 +196,20 @@ fn what_is_too_large_is_halved_and_the_size_that_works_is_remembered() {
     };
     let after = step(&queue, accepted, 3_000).trouble;
     assert_eq!(after.size_limit_bytes, Some(500));
+    // For a day, after which a larger one is tried again.
+    let day = 24 * 3_600_000;
+    let empty = |now| {
+        let queue = Queue {
+            push: None,
+            trouble: after,
+            ..queue.clone()
+        };
+        step(&queue, Event::Wake, now)
+    };
+    assert_eq!(empty(60_000 + day - 1).trouble, after);
+    let later = empty(60_000 + day);
+    assert_eq!(later.trouble.size_limit_bytes, None);
+    assert_eq!(later.effect, Effect::FormPush(queue.limits));
     // One record that is too large alone.
     queue.push = Some(push(1, 1));
     assert_eq!(
@@ -289,6 +303,7 @@ fn a_job_without_a_successful_push_for_a_day_is_disabled_and_gets_another_day_wh
 fn what_the_queue_remembers_is_stored_under_these_names() {
     let trouble = Trouble {
         size_limit_bytes: Some(1),
+        size_learned_at_millis: Some(8),
         isolation_records: Some(2),
         dead_in_a_row: 3,
         parked: Some(Parked {
@@ -299,7 +314,7 @@ fn what_the_queue_remembers_is_stored_under_these_names() {
         failing_since_millis: Some(6),
         consecutive_failures: 7,
     };
-    let stored = r#"{"size_limit_bytes":1,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7}"#;
+    let stored = r#"{"size_limit_bytes":1,"size_learned_at_millis":8,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7}"#;
     assert_eq!(serde_json::to_string(&trouble).unwrap(), stored);
     assert_eq!(
         serde_json::from_str::<Trouble>("{}").unwrap(),
