@@ -91,6 +91,10 @@ pub struct Outbox {
     has_news: Cell<bool>,
     /// The job is no longer what the alarm read when it began.
     job_changed: Cell<bool>,
+    /// When the alarm comes, unix milliseconds, as far as it is known: asking costs every append as much as a statement.
+    armed_for_millis: Cell<Option<u64>>,
+    /// The table has the job's number.
+    knows_job: Cell<bool>,
 }
 
 impl DurableObject for Outbox {
@@ -102,6 +106,8 @@ impl DurableObject for Outbox {
             is_working: Cell::new(false),
             has_news: Cell::new(false),
             job_changed: Cell::new(false),
+            armed_for_millis: Cell::new(None),
+            knows_job: Cell::new(false),
         }
     }
 
@@ -143,6 +149,7 @@ impl DurableObject for Outbox {
 
     async fn alarm(&self) -> Result<Response> {
         self.is_working.set(true);
+        self.armed_for_millis.set(None);
         let worked = self.work().await;
         let look = self.raise_concerns().await.unwrap_or_else(|e| {
             worker::console_error!("outbox, alerts: {e}");
@@ -185,11 +192,15 @@ impl Outbox {
 
     async fn arm(&self, at_millis: u64) -> Result<()> {
         let wait = at_millis.saturating_sub(now_millis());
-        self.state.storage().set_alarm(wait as i64).await
+        self.armed_for_millis.set(None);
+        self.state.storage().set_alarm(wait as i64).await?;
+        self.armed_for_millis.set(Some(at_millis));
+        Ok(())
     }
 
     async fn append(&self, append: &Append, inline: &Uint8Array) -> Result<AppendAnswer> {
         let stored = self.sql()?.atomically(|| self.store(append, inline))?;
+        self.knows_job.set(stored != AppendAnswer::Full);
         // Also for a duplicate: the first attempt may have died before it set the alarm.
         if stored != AppendAnswer::Full {
             self.arm_for_the_queue().await?;
@@ -207,10 +218,17 @@ impl Outbox {
         let next = self.current_push()?.map_or(0, |push| push.next_at);
         let at = next.max(now_millis());
         // An alarm that is set costs a write, and most of the time one that comes soon enough is set already.
-        let known = self.state.storage().get_alarm().await?;
-        if known.is_none_or(|known| known > at as i64) {
-            self.arm(at).await?;
+        let known = match self.armed_for_millis.get() {
+            Some(at) => Some(at),
+            None => {
+                let set = self.state.storage().get_alarm().await?;
+                set.and_then(|at| u64::try_from(at).ok())
+            }
+        };
+        if known.is_none_or(|known| known > at) {
+            return self.arm(at).await;
         }
+        self.armed_for_millis.set(known);
         Ok(())
     }
 
@@ -222,14 +240,21 @@ impl Outbox {
             .fold((0, 0), |(records, bytes), (segment, _)| {
                 (records + segment.records, bytes + segment.bytes)
             });
-        if let Some(holding) = self.holding(&append.batch_id)? {
-            return Ok(AppendAnswer::Duplicate(holding));
-        }
-        if self.held()?.inline_bytes + u64::from(inline.length()) > self.max_bytes() {
-            return Ok(AppendAnswer::Full);
-        }
-        let now = now_millis();
         let minute = minute_of(append.received_at_millis);
+        let is_full = self.held()?.inline_bytes + u64::from(inline.length()) > self.max_bytes();
+        let is_new = !is_full
+            && sql
+                .objects(
+                    "INSERT INTO batches (id, records, bytes, minute, appended_at) VALUES (?, ?, ?, ?, ?)
+                        ON CONFLICT (id) DO NOTHING RETURNING 1",
+                    params![&append.batch_id, records, bytes, minute, now_millis()],
+                )?
+                .length()
+                > 0;
+        if !is_new {
+            let holding = self.holding(&append.batch_id)?;
+            return Ok(holding.map_or(AppendAnswer::Full, AppendAnswer::Duplicate));
+        }
         let assembly = append.assembly.as_ref().map(serde_json::to_string);
         let assembly = assembly
             .transpose()
@@ -269,21 +294,18 @@ impl Outbox {
             )?;
         }
         sql.run(
-            "INSERT INTO batches (id, records, bytes, minute, appended_at) VALUES (?, ?, ?, ?, ?)",
-            params![&append.batch_id, records, bytes, minute, now],
-        )?;
-        sql.run(
             "INSERT INTO minutes (minute, stored_batches, stored_records, stored_bytes) VALUES (?, 1, ?, ?)
                 ON CONFLICT (minute) DO UPDATE SET stored_batches = stored_batches + 1,
                 stored_records = stored_records + excluded.stored_records,
                 stored_bytes = stored_bytes + excluded.stored_bytes",
             params![minute, records, bytes],
         )?;
-        // Written once: a row that stays as it is costs nothing.
-        sql.run(
-            "UPDATE health SET job = ?1 WHERE job IS NOT ?1",
-            params![append.job_id],
-        )?;
+        if !self.knows_job.get() {
+            sql.run(
+                "UPDATE health SET job = ?1 WHERE job IS NOT ?1",
+                params![append.job_id],
+            )?;
+        }
         Ok(AppendAnswer::Stored(Holding {
             records,
             bytes,
