@@ -231,12 +231,12 @@ function figures(name: string, dataset: string, batch: { records: number; rawByt
   };
 }
 
-/** Ratios of CPU time, but for the third, which is one of throughput; see docs/performance.md. */
 /** Both are CPU time for the same bytes, so this is our throughput over that of inflating alone. */
 function inflateOverOurs(inflate: number | undefined, ours: number | undefined, archive: number): number | null {
   return inflate === undefined || ours === undefined || ours <= archive ? null : rounded(inflate / (ours - archive));
 }
 
+/** Ratios of CPU time, but for those to native inflating, which are of throughput; see docs/performance.md. */
 function ratios(all: CaseFigures[]): Record<string, number | null> {
   const cpu = (name: string) => all.find((one) => one.name === name)?.cpu_ms_median;
   const over = (a: string, b: string) => {
