@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use super::jobs::{invalid, read_json};
 use super::{ApiError, JobStore};
 use crate::logpush::scope::Scope;
-use crate::outbox::{DeadLetter, Selected, Selection};
+use crate::outbox::{DeadLetter, Selection};
 use crate::time;
 
 /// Dead letters on one page, unless `limit` says fewer or more.
@@ -51,50 +51,55 @@ pub(super) async fn one(
     Ok(answer)
 }
 
-pub(super) async fn redrive(
+/// What becomes of dead letters.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// They go back into the queue.
+    Redrive,
+    /// They are deleted.
+    Discard,
+}
+
+pub(super) async fn some(
     scope: &Scope,
     job: u64,
+    fate: Fate,
     body: &[u8],
     store: &impl JobStore,
 ) -> Result<Value, ApiError> {
     let selection = from_body(body)?;
     check_job(scope, job, store).await?;
-    let selected = store.redrive(job, &selection).await?;
-    Ok(done(&selected, selection.dry_run))
+    carry_out(fate, job, &selection, store).await
 }
 
-pub(super) async fn redrive_one(
+pub(super) async fn single(
     scope: &Scope,
     job: u64,
+    fate: Fate,
     id: u64,
     store: &impl JobStore,
 ) -> Result<Value, ApiError> {
     find(scope, job, id, store).await?;
-    let selected = store.redrive(job, &only(id)).await?;
-    Ok(done(&selected, false))
+    carry_out(fate, job, &only(id), store).await
 }
 
-pub(super) async fn delete(
-    scope: &Scope,
+async fn carry_out(
+    fate: Fate,
     job: u64,
-    body: &[u8],
+    selection: &Selection,
     store: &impl JobStore,
 ) -> Result<Value, ApiError> {
-    let selection = from_body(body)?;
-    check_job(scope, job, store).await?;
-    let selected = store.discard_dead_letters(job, &selection).await?;
-    Ok(done(&selected, selection.dry_run))
-}
-
-pub(super) async fn delete_one(
-    scope: &Scope,
-    job: u64,
-    id: u64,
-    store: &impl JobStore,
-) -> Result<Value, ApiError> {
-    find(scope, job, id, store).await?;
-    let selected = store.discard_dead_letters(job, &only(id)).await?;
-    Ok(done(&selected, false))
+    let selected = match fate {
+        Fate::Redrive => store.redrive(job, selection).await?,
+        Fate::Discard => store.discard_dead_letters(job, selection).await?,
+    };
+    Ok(json!({
+        "dead_letters": selected.dead_letters,
+        "records": selected.records,
+        "unavailable": selected.unavailable,
+        "left": selected.left,
+        "dry_run": selection.dry_run,
+    }))
 }
 
 async fn check_job(scope: &Scope, job: u64, store: &impl JobStore) -> Result<(), ApiError> {
@@ -133,16 +138,6 @@ fn shown(letter: &DeadLetter) -> Value {
         "batch_id": letter.batch_id,
         "push_id": letter.push_id,
         "object": letter.object,
-    })
-}
-
-fn done(selected: &Selected, dry_run: bool) -> Value {
-    json!({
-        "dead_letters": selected.dead_letters,
-        "records": selected.records,
-        "unavailable": selected.unavailable,
-        "left": selected.left,
-        "dry_run": dry_run,
     })
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::checks::{self, Destination};
+use super::dead_letters::Fate;
 use super::{
     Access, ApiError, ApiResponse, Call, DestinationTester, JobRules, JobStore, MAX_REQUEST_BYTES,
     Route, Services, datasets, dead_letters,
@@ -84,11 +85,15 @@ async fn answer(
         }
         Call::ListDeadLetters(id) => dead_letters::list(scope, *id, query, store).await,
         Call::GetDeadLetter(id, number) => dead_letters::one(scope, *id, *number, store).await,
-        Call::Redrive(id) => dead_letters::redrive(scope, *id, body, store).await,
-        Call::RedriveOne(id, number) => dead_letters::redrive_one(scope, *id, *number, store).await,
-        Call::DeleteDeadLetters(id) => dead_letters::delete(scope, *id, body, store).await,
+        Call::Redrive(id) => dead_letters::some(scope, *id, Fate::Redrive, body, store).await,
+        Call::RedriveOne(id, number) => {
+            dead_letters::single(scope, *id, Fate::Redrive, *number, store).await
+        }
+        Call::DeleteDeadLetters(id) => {
+            dead_letters::some(scope, *id, Fate::Discard, body, store).await
+        }
         Call::DeleteDeadLetter(id, number) => {
-            dead_letters::delete_one(scope, *id, *number, store).await
+            dead_letters::single(scope, *id, Fate::Discard, *number, store).await
         }
         Call::DatasetJobs(dataset) => {
             let mut jobs = store.list(scope).await?;
