@@ -12,6 +12,7 @@ mod figures;
 mod watch;
 mod work;
 
+use super::registry::JobRow;
 use super::{answer, now_millis, question};
 use crate::ledger::minute_of;
 use crate::limits::OUTBOX_MAX_BYTES;
@@ -20,7 +21,7 @@ use crate::runtime::config;
 use crate::runtime::js::sql::{Database, Sql, params};
 use js_sys::Uint8Array;
 use serde::Deserialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use wasm_bindgen::JsValue;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
@@ -95,6 +96,8 @@ pub struct Outbox {
     armed_for_millis: Cell<Option<u64>>,
     /// The table has the job's number.
     knows_job: Cell<bool>,
+    /// The job as the registry knew it when the alarm asked last, until somebody looks at it.
+    job_read: RefCell<Option<JobRow>>,
 }
 
 impl DurableObject for Outbox {
@@ -108,6 +111,7 @@ impl DurableObject for Outbox {
             job_changed: Cell::new(false),
             armed_for_millis: Cell::new(None),
             knows_job: Cell::new(false),
+            job_read: RefCell::new(None),
         }
     }
 
@@ -149,6 +153,7 @@ impl DurableObject for Outbox {
 
     async fn alarm(&self) -> Result<Response> {
         self.is_working.set(true);
+        self.job_read.take();
         self.armed_for_millis.set(None);
         let worked = self.work().await;
         let look = self.raise_concerns().await.unwrap_or_else(|e| {

@@ -52,7 +52,13 @@ impl Outbox {
         if raised.is_empty() && trouble.failing_since_millis.is_none() && oldest.is_none() {
             return Ok(None);
         }
-        let Some(JobRow { job, deleted_at }) = self.job().await? else {
+        // The work has just asked for it.
+        let read = self.job_read.take();
+        let row = match read {
+            Some(row) => Some(row),
+            None => self.job().await?,
+        };
+        let Some(JobRow { job, deleted_at }) = row else {
             return Ok(None);
         };
         let outlook = Outlook {

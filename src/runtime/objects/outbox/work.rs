@@ -304,7 +304,9 @@ impl Outbox {
         };
         let rows: Vec<JobRow> =
             call(&self.env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
-        Ok(rows.into_iter().next())
+        let row = rows.into_iter().next();
+        self.job_read.replace(row.clone());
+        Ok(row)
     }
 
     pub(super) fn form_push(&self, limits: &PushLimits) -> Result<()> {
