@@ -3,6 +3,7 @@
 use super::super::registry::JobRow;
 use super::Outbox;
 use super::work::{HeadRow, assembly_of};
+use crate::destination::network;
 use crate::outbox::{EntrySource, PushLimits, cut};
 use crate::runtime::js::sql::params;
 use crate::runtime::push::{self, Part};
@@ -96,8 +97,10 @@ impl Outbox {
             Ok(copied) if copied.records == head.records => copied,
             Ok(copied) => {
                 let reason = format!(
-                    "error pushing: {object} was to be cut, but it has {} records and not {}: it is in the archive",
-                    copied.records, head.records
+                    "error {}: error pushing: {object} was to be cut, but it has {} records and not {}: it is in the archive",
+                    network::INTERNAL,
+                    copied.records,
+                    head.records
                 );
                 copied.clean_up(&self.env).await?;
                 return self.bury_gone(object, &reason);

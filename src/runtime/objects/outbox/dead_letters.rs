@@ -135,8 +135,8 @@ impl Outbox {
         sql.atomically(|| {
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at)
-                    SELECT coalesce((SELECT id FROM pushes WHERE last_seq >= entries.seq), ''), batch, minute, records, bytes, ?, ?, received_at, ? FROM entries
-                    WHERE object = ?",
+                    SELECT coalesce((SELECT id FROM pushes WHERE last_seq >= entries.seq), ''), batch, minute, records,
+                    bytes, ?, ?, received_at, ? FROM entries WHERE object = ?",
                 params![u64::from(network::INTERNAL), reason, now_millis(), object],
             )?;
             sql.run(
