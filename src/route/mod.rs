@@ -2,7 +2,6 @@
 
 mod assembly;
 pub mod filter;
-mod json;
 mod payload;
 mod plan;
 mod sample;

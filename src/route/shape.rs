@@ -1,7 +1,7 @@
 //! Writing a record out as the job's output options say, straight from its raw JSON text: no record becomes a value, and
 //! what no option touches is copied byte for byte.
 
-use super::json;
+use crate::batch::json;
 use crate::batch::projection::Projection;
 use crate::logpush::catalogue::{Dataset, FieldType, TIMESTAMP_CANDIDATES};
 use crate::logpush::output_options::{OutputOptions, OutputType, Token};

@@ -1,6 +1,6 @@
 //! Writing one value out.
 
-use super::super::json;
+use crate::batch::json;
 use crate::time::{self, TimestampFormat, UnixNanos};
 use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
