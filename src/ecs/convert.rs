@@ -16,6 +16,8 @@ mod number;
 mod url;
 mod version;
 
+pub(super) use number::{instant, integer};
+
 /// What is done to a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,4 +5,10 @@
 //! [`convert::As`]. A table is read when a job is compiled, and never for a record.
 
 pub mod convert;
+mod engine;
+mod plan;
+mod surprise;
 pub mod table;
+
+pub use engine::{Normaliser, Scratch};
+pub use surprise::Surprises;
