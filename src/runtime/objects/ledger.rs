@@ -9,6 +9,7 @@
 use super::registry::LedgerRow;
 use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
+use crate::ecs::Surprises;
 use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
@@ -39,6 +40,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE job_minutes (minute INTEGER NOT NULL, job INTEGER NOT NULL, batches INTEGER NOT NULL DEFAULT 0,
         records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, owed_batches INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (minute, job)) WITHOUT ROWID;
+", "
+    CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;
 "];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -255,6 +259,7 @@ impl Ledger {
             records,
             bytes,
             minute,
+            surprises,
             state,
         } = selection;
         let owed = match state {
@@ -277,7 +282,22 @@ impl Ledger {
             bytes: *bytes,
             minute: *minute,
         };
+        self.add_surprises(*job_id, *minute, surprises)?;
         self.add_selected(*job_id, holding, u64::from(owed.is_some()))
+    }
+
+    /// A row for what there is; usually there is nothing.
+    fn add_surprises(&self, job: u64, minute: u64, surprises: &Surprises) -> Result<()> {
+        for (reason, count) in surprises.counts() {
+            if count > 0 {
+                self.sql()?.run(
+                    "INSERT INTO surprises (minute, job, reason, count) VALUES (?, ?, ?, ?)
+                        ON CONFLICT (minute, job, reason) DO UPDATE SET count = count + excluded.count",
+                    params![minute, job, reason, count],
+                )?;
+            }
+        }
+        Ok(())
     }
 
     fn add_selected(&self, job: u64, holding: Holding, owed: u64) -> Result<()> {
@@ -371,6 +391,19 @@ impl Ledger {
         )? {
             summary.jobs.insert(job, selected);
         }
+        #[derive(Deserialize)]
+        struct JobReason {
+            job: u64,
+            #[serde(flatten)]
+            of: Reason,
+        }
+        for JobReason { job, of } in sql.rows(
+            "SELECT job, reason, sum(count) AS count FROM surprises WHERE minute BETWEEN ? AND ? GROUP BY job, reason",
+            between(),
+        )? {
+            let selected = summary.jobs.entry(job).or_default();
+            selected.surprises.count(&of.reason, of.count);
+        }
         Ok(summary)
     }
 
@@ -396,7 +429,7 @@ impl Ledger {
                 received_at_millis: row.received_at,
             };
             match owed::settle(&self.env, &debt).await {
-                Ok(holding) => self.settled(&row, holding)?,
+                Ok(settled) => self.settled(&row, &settled)?,
                 Err(reason) => {
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
@@ -423,8 +456,9 @@ impl Ledger {
         }
     }
 
-    fn settled(&self, row: &OwedRow, holding: Holding) -> Result<()> {
+    fn settled(&self, row: &OwedRow, settled: &owed::Settled) -> Result<()> {
         let sql = self.sql()?;
+        let owed::Settled { holding, surprises } = *settled;
         let Holding {
             records,
             bytes,
@@ -439,6 +473,7 @@ impl Ledger {
                 "UPDATE job_minutes SET owed_batches = owed_batches - 1 WHERE minute = ? AND job = ?",
                 params![row.minute, row.job],
             )?;
+            self.add_surprises(row.job, minute, &surprises)?;
             self.add_selected(row.job, holding, 0)
         })
     }
