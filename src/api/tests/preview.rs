@@ -68,10 +68,7 @@ fn what_is_wrong_with_a_preview_is_said_by_its_member() {
         (json!([]), "body: must be a JSON object"),
         (json!({"records": []}), "dataset: is required"),
         (with("dataset", json!(1)), "dataset: must be a string"),
-        (
-            with("dataset", json!("nope")),
-            "dataset: is not known",
-        ),
+        (with("dataset", json!("nope")), "dataset: is not known"),
         (
             with("job", json!(1)),
             "job: is not known here; a preview has dataset, filter, output_options and records",
