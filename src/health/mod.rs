@@ -3,3 +3,4 @@
 pub mod alerts;
 pub mod log;
 pub mod stats;
+pub mod tables;
