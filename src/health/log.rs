@@ -23,6 +23,9 @@ pub const HOUR_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// memory (some 100 bytes each) and the time of the answer.
 pub const ROWS_MAX: usize = 250_000;
 
+/// The status of every attempt that was accepted.
+pub const ACCEPTED: u16 = 200;
+
 /// A span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {

@@ -289,3 +289,7 @@ fn statement<const N: usize>(sql: &'static str, params: [u64; N]) -> Statement {
         params: params.to_vec(),
     }
 }
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;
