@@ -11,7 +11,9 @@ mod value;
 
 pub use value::replace_cve;
 
-use value::{Form, Values, without_cve};
+pub(super) use value::without_cve;
+
+use value::{Form, Values};
 
 /// Times whose form is fixed, whatever `timestamp_format` says: Logpush documents them as `int`.
 const FIXED_TIMES: [&str; 2] = ["EventTimestampMs", "timestampStartNanos"];

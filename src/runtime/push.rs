@@ -2,17 +2,19 @@
 
 use super::config;
 use super::js::{self, BlockReader, CompressionStream};
-use crate::destination::{self, Outcome};
+use super::objects::now_millis;
+use crate::destination::{self, Delivery, Encoding, Outcome, Request};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
+use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 
@@ -42,6 +44,43 @@ pub enum Sent {
         /// The same as a sentence.
         reason: String,
     },
+}
+
+/// What an attempt came to in bytes and time.
+pub struct Upload {
+    began_millis: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Upload {
+    /// Nothing is sent yet.
+    pub fn new() -> Self {
+        Self {
+            began_millis: Cell::new(now_millis()),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// The body is there; the request begins.
+    fn begin(&self, body: &JsValue, parts: &[Part]) {
+        // A stream is an archived object, whose size its row has.
+        let bytes = match body.dyn_ref::<ArrayBuffer>() {
+            Some(buffer) => u64::from(buffer.byte_length()),
+            None => parts.first().and_then(|part| part.start).unwrap_or(0),
+        };
+        self.bytes.set(bytes);
+        self.began_millis.set(now_millis());
+    }
+
+    /// Bytes of the body, compressed; 0 if it came to no request.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Since the request began, or the attempt, if it came to no request.
+    pub fn millis(&self) -> u64 {
+        now_millis().saturating_sub(self.began_millis.get())
+    }
 }
 
 /// Why the bytes of an entry could not be read.
@@ -91,11 +130,12 @@ pub async fn send(
     parts: &[Part],
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+    upload: &Upload,
 ) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
     let attempt = pin!(try_send(
-        env, job, push_id, parts, assembly, inline, &signal
+        env, job, push_id, parts, assembly, inline, &signal, upload
     ));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
@@ -149,6 +189,7 @@ pub async fn bytes_of(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn try_send(
     env: &Env,
     job: &Job,
@@ -157,6 +198,7 @@ async fn try_send(
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
+    upload: &Upload,
 ) -> Result<Reached, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
@@ -178,14 +220,31 @@ async fn try_send(
     let form = destination::Push {
         id: push_id,
         content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
-        gzip: true,
     };
-    let request = destination::request(&resolved, &form);
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let body = body(&bucket, parts, assembly, inline).await?;
-    let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
+    let (request, body) = match destination::delivery(&resolved, &form) {
+        Ok(Delivery::Request {
+            request,
+            encoding: Encoding::Gzip,
+        }) => (request, gzip(&bucket, parts, assembly, inline).await?),
+        Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
+    };
+    upload.begin(&body, parts);
+    Ok(match fetch(&request, body, signal).await {
+        Ok(response) => Reached::Answered(resolved, response),
+        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
+    })
+}
+
+/// Performs a request.
+pub async fn fetch(
+    request: &Request,
+    body: JsValue,
+    signal: &AbortSignal,
+) -> Result<web_sys::Response, JsValue> {
+    let headers = web_sys::Headers::new()?;
     for (name, value) in &request.headers {
-        headers.set(name, value).map_err(|e| js::describe(&e))?;
+        headers.set(name, value)?;
     }
     let init = js::object(&[
         ("method", request.method.into()),
@@ -195,11 +254,9 @@ async fn try_send(
         ("redirect", "manual".into()),
         ("signal", JsValue::clone(signal)),
     ]);
-    let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
-    Ok(match JsFuture::from(sent).await {
-        Ok(response) => Reached::Answered(resolved, response.into()),
-        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
-    })
+    Ok(JsFuture::from(js::fetch(&request.url, &init)?)
+        .await?
+        .into())
 }
 
 async fn outcome_of(resolved: &ResolvedDestination, response: &web_sys::Response) -> Outcome {
@@ -240,7 +297,7 @@ pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
 
 /// One gzip member. An archived object already is one; everything else is compressed by the runtime, part by part, so
 /// that no more than the compressed push and one part are in memory, and none of it in wasm.
-async fn body(
+async fn gzip(
     bucket: &Bucket,
     parts: &[Part],
     assembly: Option<&Assembly>,
