@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use worker::Env;
 
 /// Calls in flight at once.
-const CALLS: usize = 6;
+pub const CALLS: usize = 6;
 
 /// Calls for one question. A request may make 1,000 (Workers limits page); others are made before it.
 const CALLS_MAX: usize = 900;
