@@ -30,6 +30,19 @@ pub enum LogError {
     Storage(worker::Error),
 }
 
+impl std::fmt::Display for LogError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooMuch => write!(
+                f,
+                "the answer would have more than {ROWS_MAX} rows or ask more than {CALLS_MAX} objects: ask for less time, \
+                fewer jobs, or a coarser resolution"
+            ),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<worker::Error> for LogError {
     fn from(error: worker::Error) -> Self {
         Self::Storage(error)
