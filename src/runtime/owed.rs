@@ -63,9 +63,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     }
     let copied = copy(env, &job, &debt.object, &routes)
         .await
-        .map_err(|e| match e {
-            SourceError::Gone { reason, .. } | SourceError::Failed(reason) => reason,
-        })?;
+        .map_err(SourceError::into_reason)?;
     let Copied { records, .. } = copied;
     if records == 0 {
         return held_before(env, debt).await;
@@ -132,6 +130,7 @@ impl Copied {
                 kind: kind.to_owned(),
                 object,
                 start,
+                records: segment.records,
                 bytes: segment.bytes,
             };
             let inline = |_| {

@@ -125,7 +125,7 @@ impl Outbox {
     pub(super) fn bury_or_fail(&self, error: SourceError) -> Result<()> {
         match error {
             SourceError::Gone { object, reason } => self.bury_gone(&object, &reason),
-            SourceError::Failed(reason) => Err(worker::Error::RustError(reason)),
+            other => Err(worker::Error::RustError(other.into_reason())),
         }
     }
 
