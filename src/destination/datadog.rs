@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
         record_overhead_bytes: 0,
     },
     delivery,
-    meaning: https::meaning,
+    ..https::KIND
 };
 
 /// Lines of JSON become an array. What a job writes out in another form is its own to get right: a document of JSON goes

@@ -15,9 +15,9 @@ use super::{
 use crate::logpush::destination_conf::{ACK, DestinationConf, ENVELOPE, ResolvedDestination};
 
 pub(super) const KIND: Kind = Kind {
-    limits: Limits::NONE,
     delivery,
     meaning,
+    ..https::KIND
 };
 
 /// Path of the endpoint that is asked whether something is indexed.
