@@ -338,6 +338,9 @@ impl Outcome {
 }
 
 #[cfg(test)]
+mod http_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};

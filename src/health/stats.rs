@@ -93,6 +93,7 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
             "deleted": is_deleted,
             "selected": {"batches": chosen.batches, "records": chosen.records, "bytes": chosen.bytes},
             "owed": {"batches": chosen.owed_batches},
+            "surprises": chosen.surprises,
             "delivered": {
                 "records": outbox.delivered_records,
                 "bytes": outbox.delivered_bytes,
@@ -103,6 +104,8 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
                 "bytes": if is_parked { 0 } else { outbox.waiting_bytes },
                 "oldest_received_at": outbox.oldest_waiting_millis.map(time::rfc3339_millis),
                 "attempts": outbox.attempts,
+                "unacknowledged": outbox.unacknowledged_records,
+                "taken_at": outbox.taken_at_millis.map(time::rfc3339_millis),
             },
             "discarded": {"records": outbox.discarded_records, "bytes": outbox.discarded_bytes},
             "parked": {
@@ -198,8 +201,7 @@ mod tests {
                     JobSelected {
                         batches: 1,
                         records: selected / 2,
-                        bytes: 0,
-                        owed_batches: 0,
+                        ..JobSelected::default()
                     },
                 )]),
                 ..LedgerSummary::default()

@@ -12,6 +12,8 @@ pub struct Receipt {
     pub taken_at_millis: u64,
     /// How often the destination was asked.
     pub questions: u32,
+    /// Bytes that were sent as body; for the push log, which has the attempt once it is known what became of it.
+    pub bytes_compressed: u64,
 }
 
 impl Receipt {
@@ -22,6 +24,7 @@ impl Receipt {
             number,
             taken_at_millis,
             questions: 0,
+            bytes_compressed: 0,
         }
     }
 
@@ -42,7 +45,8 @@ mod tests {
     #[test]
     fn the_stored_form_stays_readable() {
         let receipt = Receipt::new(7, 1_782_900_000_000).asked();
-        let stored = r#"{"number":7,"taken_at_millis":1782900000000,"questions":1}"#;
+        let stored =
+            r#"{"number":7,"taken_at_millis":1782900000000,"questions":1,"bytes_compressed":0}"#;
         assert_eq!(serde_json::to_string(&receipt).unwrap(), stored);
         assert_eq!(serde_json::from_str::<Receipt>(stored).unwrap(), receipt);
         assert_eq!(

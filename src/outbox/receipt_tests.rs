@@ -39,6 +39,7 @@ fn receipt(taken_at_millis: u64, questions: u32) -> Receipt {
         number: 7,
         taken_at_millis,
         questions,
+        bytes_compressed: 0,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::logpush::filter::Filter;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Shape};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -135,10 +135,10 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         };
         let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let sample = Sample::of(&output);
-        let shape = Shape::compile(&output, schema.as_ref(), &mut projection);
+        let written = Written::compile(&output, dataset, schema.as_ref(), &mut projection);
         let assembly = Assembly::of(&output);
         let is_as_it_came =
-            filter.is_none() && sample.is_none() && shape.is_none() && assembly.is_none();
+            filter.is_none() && sample.is_none() && written.is_as_it_came() && assembly.is_none();
         let conf = destination_of(job);
         let limits = conf.as_ref().map(destination::limits).unwrap_or_default();
         let has_limits = job.max_upload_bytes.is_some()
@@ -155,7 +155,7 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
             },
             filter,
             sample,
-            shape,
+            written,
             assembly,
             segment_max_records: job
                 .max_upload_records

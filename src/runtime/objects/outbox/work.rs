@@ -5,6 +5,7 @@ use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
 use crate::destination::receipt::Confirmation;
 use crate::destination::{self, Outcome};
+use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
 use crate::logpush::job::Job;
 use crate::outbox::{
@@ -15,7 +16,7 @@ use crate::route::Assembly;
 use crate::runtime::config;
 use crate::runtime::jobs::destination_of;
 use crate::runtime::js::sql::params;
-use crate::runtime::push::{self, Part, Sent};
+use crate::runtime::push::{self, Part, Sent, Upload};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -118,6 +119,11 @@ pub(super) fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
     }
 }
 
+/// What is pushed to, as health data names it.
+pub(super) fn label(job: &Job) -> &'static str {
+    destination_of(job).map_or("unknown", |conf| conf.kind().label())
+}
+
 /// What can not be read teaches nothing; the destination will say it again.
 pub(super) fn trouble_of(stored: Option<&str>) -> Trouble {
     stored
@@ -210,7 +216,8 @@ impl Outbox {
                 Effect::SendPush => {
                     let Some(row) = &row else { return Ok(None) };
                     self.rearm().await?;
-                    match self.send(row).await? {
+                    let upload = Upload::new();
+                    match self.send(row, &upload).await? {
                         Sent::Asked(outcome) => {
                             let event = Event::Answered {
                                 outcome: outcome.clone(),
@@ -218,9 +225,11 @@ impl Outbox {
                             };
                             // The table may have changed while the destination was asked, the current push can not have.
                             let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
-                            self.answered(row, &step, &outcome).await?;
+                            self.answered(row, &step, &outcome, &upload).await?;
                         }
-                        Sent::Gone { object, reason } => self.bury_gone(&object, &reason)?,
+                        Sent::Gone { object, reason } => {
+                            self.bury_gone(&row.job, &object, &reason)?;
+                        }
                     }
                 }
                 Effect::AskReceipt(receipt) => {
@@ -232,7 +241,7 @@ impl Outbox {
                         jitter: js_sys::Math::random(),
                     };
                     let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
-                    self.asked(&step, &confirmation, &mark).await?;
+                    self.asked(row, &receipt, &step, &confirmation).await?;
                 }
                 // What follows from an answer is done where the answer is.
                 Effect::Delivered
@@ -419,7 +428,7 @@ impl Outbox {
         })
     }
 
-    pub(super) async fn send(&self, row: &JobRow) -> Result<Sent> {
+    pub(super) async fn send(&self, row: &JobRow, upload: &Upload) -> Result<Sent> {
         let Some(current) = self.current_push()? else {
             return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
         };
@@ -436,6 +445,7 @@ impl Outbox {
             &parts,
             assembly.as_ref(),
             |seq| self.payload(seq),
+            upload,
         )
         .await)
     }
@@ -445,23 +455,46 @@ impl Outbox {
         row: &JobRow,
         step: &Step,
         outcome: &Outcome,
+        upload: &Upload,
     ) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: match outcome {
+                // Whatever the destination said: what is not 200 is what failed.
+                Outcome::Accepted | Outcome::AcceptedNearCapacity | Outcome::Taken { .. } => {
+                    ACCEPTED
+                }
+                Outcome::Failed(failure) => failure.status,
+            },
+            is_final: matches!(step.effect, Effect::Delivered | Effect::DeadLetter),
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: upload.bytes(),
+            duration_millis: upload.millis(),
+        };
         let failure = match outcome {
             Outcome::Accepted | Outcome::AcceptedNearCapacity => {
-                return self.delivered(&step.trouble).await;
+                return self.delivered(&current, &step.trouble, &attempt).await;
             }
-            Outcome::Taken { .. } => return self.await_receipt(step, &mark_of(&row.job)),
+            // Written down as an attempt when it is known what became of it.
+            Outcome::Taken { .. } => {
+                return self.await_receipt(step, &mark_of(&row.job), Some(upload.bytes()));
+            }
             Outcome::Failed(failure) => failure,
         };
         let sql = self.sql()?;
         match step.effect {
-            Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
+            Effect::DeadLetter => self.bury(row, &step.trouble, failure, &attempt).await,
             Effect::Dissolve => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("DELETE FROM pushes", params![])
             }),
             Effect::RetryAt(at_millis) => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("UPDATE pushes SET next_at = ?", params![at_millis])
             }),
             _ => Ok(()),
@@ -469,24 +502,52 @@ impl Outbox {
     }
 
     /// What follows from what a destination said of a push that it had taken.
-    async fn asked(&self, step: &Step, confirmation: &Confirmation, mark: &str) -> Result<()> {
+    async fn asked(
+        &self,
+        row: &JobRow,
+        receipt: &Receipt,
+        step: &Step,
+        confirmation: &Confirmation,
+    ) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: ACCEPTED,
+            is_final: true,
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: receipt.bytes_compressed,
+            duration_millis: now_millis().saturating_sub(receipt.taken_at_millis),
+        };
         let failure = match confirmation {
             Confirmation::Failed(failure) => Some(failure),
             Confirmation::Safe | Confirmation::NotYet => None,
         };
         let sql = self.sql()?;
         match step.effect {
-            Effect::Delivered => self.delivered(&step.trouble).await,
+            Effect::Delivered => self.delivered(&current, &step.trouble, &attempt).await,
             Effect::AwaitReceipt(..) => sql.atomically(|| {
                 if let Some(failure) = failure {
-                    self.remember_failure(&step.trouble, &failure.reason)?;
+                    self.remember(&step.trouble)?;
+                    sql.run(
+                        "UPDATE health SET last_error = ?, error_message = ?",
+                        params![attempt.at_millis, &failure.reason],
+                    )?;
                 }
-                self.await_receipt(step, mark)
+                self.await_receipt(step, &mark_of(&row.job), None)
             }),
             Effect::SendAgainAt(at_millis) => sql.atomically(|| {
                 let secs = self.pace().acknowledge_within_millis / 1000;
                 if let Outcome::Failed(failure) = Outcome::unacknowledged(secs, failure) {
-                    self.remember_failure(&step.trouble, &failure.reason)?;
+                    let attempt = Attempt {
+                        status: failure.status,
+                        is_final: false,
+                        ..attempt
+                    };
+                    self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 }
                 sql.run(
                     "UPDATE pushes SET next_at = ?, receipt = NULL, receipt_from = NULL",
@@ -498,43 +559,62 @@ impl Outbox {
         }
     }
 
-    /// Writes down what the destination of `mark` owes.
-    fn await_receipt(&self, step: &Step, mark: &str) -> Result<()> {
+    /// Writes down what the destination of `mark` owes, for a push that was sent just now as so many bytes.
+    fn await_receipt(&self, step: &Step, mark: &str, sent_bytes: Option<u64>) -> Result<()> {
         let Effect::AwaitReceipt(receipt, ask_at_millis) = &step.effect else {
             return Ok(());
         };
+        let receipt = Receipt {
+            bytes_compressed: sent_bytes.unwrap_or(receipt.bytes_compressed),
+            ..*receipt
+        };
         self.sql()?.run(
             "UPDATE pushes SET next_at = ?, receipt = ?, receipt_from = ?",
-            params![*ask_at_millis, &serde_json::to_string(receipt)?, mark],
+            params![*ask_at_millis, &serde_json::to_string(&receipt)?, mark],
         )
     }
 
-    pub(super) fn remember_failure(&self, trouble: &Trouble, reason: &str) -> Result<()> {
-        self.remember(trouble)?;
+    /// Writes down an attempt that failed, and what it taught.
+    pub(super) fn remember_failure(
+        &self,
+        trouble: &Trouble,
+        reason: &str,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
+        let totals = self.log(attempt)?;
         self.sql()?.run(
-            "UPDATE health SET last_error = ?, error_message = ?",
-            params![now_millis(), reason],
+            "UPDATE health SET trouble = ?, last_error = ?, error_message = ?, totals = ?",
+            params![
+                &serde_json::to_string(trouble)?,
+                attempt.at_millis,
+                reason,
+                &totals
+            ],
         )
     }
 
-    pub(super) async fn delivered(&self, trouble: &Trouble) -> Result<()> {
+    pub(super) async fn delivered(
+        &self,
+        current: &StoredPush,
+        trouble: &Trouble,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
         let sql = self.sql()?;
-        let Some(current) = self.current_push()? else {
-            return Ok(());
-        };
         let objects = sql.atomically(|| {
-            self.count_out("delivered", "entries", &up_to(&current))?;
+            self.count_out("delivered", "entries", &up_to(current))?;
+            let totals = self.log(attempt)?;
             sql.run(
                 "UPDATE health SET trouble = ?, delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                    error_message = NULL,
+                    error_message = NULL, totals = ?,
                     last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
                 params![
                     &serde_json::to_string(trouble)?,
-                    now_millis(),
+                    attempt.at_millis,
+                    &totals,
                     current.last_seq
                 ],
             )?;
-            self.leave(&current)
+            self.leave(current)
         })?;
         self.delete_unreferenced(objects).await
     }
