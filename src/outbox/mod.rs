@@ -20,8 +20,8 @@ mod receipt;
 mod shape;
 
 pub use messages::{
-    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Selected, Selection,
-    Summary, instance_name,
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Recent, Selected,
+    Selection, Summary, instance_name,
 };
 pub use receipt::Receipt;
 pub use shape::{EntryFacts, PushLimits, gather};
