@@ -5,7 +5,8 @@ use super::objects::now_millis;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+    self, Delivery, Encoding, Frame, Framer, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
+    TEST_MESSAGE_GZIP, storage,
 };
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
 use futures_util::future::{Either, select};
@@ -24,8 +25,8 @@ impl DestinationTester for Probe<'_> {
     async fn test(&self, destination_conf: &str) -> Result<(), String> {
         let outcome = within_deadline(|signal| self.send(destination_conf, signal)).await?;
         match outcome {
-            Outcome::Accepted => Ok(()),
             Outcome::Failed(failure) => Err(failure.reason),
+            _ => Ok(()),
         }
     }
 
@@ -93,9 +94,20 @@ impl Probe<'_> {
         let id = format!("test-{}", js::unique_name());
         let Delivery::Request {
             request,
-            encoding: Encoding::Gzip,
+            encoding,
+            frame,
         } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
-        let body = js::bytes(&TEST_MESSAGE_GZIP).into();
+        let body = match (encoding, &frame) {
+            (Encoding::Gzip, Frame::Stored) => js::bytes(&TEST_MESSAGE_GZIP).into(),
+            _ => {
+                let (mut framer, mut body) = (Framer::new(&frame), Vec::new());
+                framer
+                    .record(TEST_MESSAGE.as_bytes(), &mut body)
+                    .and_then(|()| framer.finish(&mut body))
+                    .map_err(|e| e.to_string())?;
+                push::encoded(&body, encoding).await?
+            }
+        };
         let response = match push::fetch(&request, body, &signal).await {
             Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),
