@@ -10,7 +10,7 @@ const OPEN_PARAMETERS = new Set([
 ]);
 
 /** Schemes whose path is no secret. */
-const OPEN_PATHS = new Set(["https", "http", "splunk", "r2", "s3", "gs", "azure", "sentinelone", "datadog", "bq", "kinesis", "ibmcl"]);
+const OPEN_PATHS = new Set(["https", "http", "splunk", "r2", "s3", "gs", "azure", "sentinelone", "datadog", "bq", "kinesis", "ibmcl", "wss", "ws", "queue"]);
 
 /** A secret by its name, which is none itself. */
 const SECRET_NAME = /\$\{secret:[A-Z0-9_]+\}/g;

@@ -14,12 +14,14 @@ use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
 mod answer;
 mod https;
 pub mod network;
+pub mod queue;
 mod splunk;
 pub mod storage;
 mod test_message;
+pub mod websocket;
 
 pub use answer::{Answer, MAX_REASON_BODY_BYTES};
-pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP};
+pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";
@@ -127,6 +129,8 @@ fn kind(kind: DestinationKind) -> &'static Kind {
     match kind {
         DestinationKind::Https => &https::KIND,
         DestinationKind::Splunk => &splunk::KIND,
+        DestinationKind::WebSocket => &websocket::KIND,
+        DestinationKind::Queue => &queue::KIND,
     }
 }
 
@@ -169,6 +173,15 @@ pub enum Delivery {
         request: Request,
         /// How the body is sent.
         encoding: Encoding,
+    },
+    /// Frames over a WebSocket.
+    WebSocket(websocket::Conversation),
+    /// Messages to a queue.
+    Queue {
+        /// The name under which the queue is bound to the Worker.
+        binding: String,
+        /// Stable id of the push.
+        push_id: String,
     },
 }
 
@@ -239,6 +252,17 @@ impl Outcome {
         })
     }
 
+    /// The payload is larger than anything that the destination takes; nothing was sent.
+    #[must_use]
+    pub fn too_large(destination: &ResolvedDestination, text: &str) -> Self {
+        let (kind, status) = (destination.kind.label(), 413);
+        Self::Failed(Failure {
+            meaning: Meaning::TooLarge,
+            status,
+            reason: format!("error {status}: error pushing: error uploading to {kind}: {text}"),
+        })
+    }
+
     /// The job can not be pushed as it is configured; nothing was sent.
     #[must_use]
     pub fn misconfigured(text: &str) -> Self {
@@ -275,8 +299,10 @@ mod tests {
     }
 
     fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
-        let Delivery::Request { request, .. } = delivery(destination, push).unwrap();
-        request
+        match delivery(destination, push).unwrap() {
+            Delivery::Request { request, .. } => request,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {

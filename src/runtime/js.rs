@@ -41,6 +41,16 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &CompressionStream) -> web_sys::WritableStream;
 
+    /// The runtime's own inflate; strict: one member, and nothing behind it.
+    pub type DecompressionStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(format: &str) -> Result<DecompressionStream, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = pipeThrough)]
+    fn pipe_through(
+        this: &ByteStream,
+        transform: &JsValue,
+    ) -> Result<web_sys::ReadableStream, JsValue>;
+
     /// An R2 bucket; the SDK's builder only begins a put when it is awaited, ours has to begin at once.
     pub type R2Bucket;
     #[wasm_bindgen(method, catch)]
@@ -72,6 +82,14 @@ extern "C" {
 /// A name that no other attempt has.
 pub fn unique_name() -> String {
     random_uuid()
+}
+
+/// What comes out of `transform`, a pair of streams.
+pub fn pipe_through(
+    stream: &web_sys::ReadableStream,
+    transform: &JsValue,
+) -> Result<web_sys::ReadableStream, JsValue> {
+    stream.unchecked_ref::<ByteStream>().pipe_through(transform)
 }
 
 /// The text of a thrown value.

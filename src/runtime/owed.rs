@@ -133,6 +133,7 @@ impl Copied {
                 object,
                 start,
                 bytes: segment.bytes,
+                records: segment.records,
             };
             let inline = |_| {
                 let end = at.saturating_add(segment.bytes as u32);

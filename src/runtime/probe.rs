@@ -2,12 +2,17 @@
 //! the answer.
 
 use super::objects::now_millis;
+use super::push::Part;
+use super::records::Source;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP,
+    storage,
 };
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
+use crate::logpush::destination_conf::{
+    DestinationConf, DestinationPolicy, ResolvedDestination, Storage,
+};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -84,6 +89,35 @@ impl Probe<'_> {
         }
     }
 
+    /// The same as a push of one record.
+    async fn perform(
+        &self,
+        destination: &ResolvedDestination,
+        delivery: &Delivery,
+    ) -> Result<Outcome, String> {
+        let part = Part {
+            seq: 0,
+            kind: "inline".to_owned(),
+            object: None,
+            start: None,
+            bytes: TEST_MESSAGE.len() as u64,
+            records: 1,
+        };
+        let bucket = self
+            .env
+            .bucket(config::ARCHIVE)
+            .map_err(|e| e.to_string())?;
+        let source = Source {
+            bucket: &bucket,
+            parts: &[part],
+            assembly: None,
+            inline: &|_| Ok(js::bytes(TEST_MESSAGE)),
+        };
+        push::perform(self.env, destination, delivery, None, &source)
+            .await
+            .map_err(|e| format!("{e:?}"))
+    }
+
     async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
         let conf =
             DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
@@ -91,11 +125,14 @@ impl Probe<'_> {
             .resolve(|name| config::text(self.env, name))
             .map_err(|e| e.to_string())?;
         let id = format!("test-{}", js::unique_name());
-        let Delivery::Request {
-            request,
-            encoding: Encoding::Gzip,
-        } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
-        let body = js::bytes(&TEST_MESSAGE_GZIP).into();
+        let (request, encoding) =
+            match destination::delivery(&resolved, &destination::Push::ndjson(&id))? {
+                Delivery::Request { request, encoding } => (request, encoding),
+                other => return self.perform(&resolved, &other).await,
+            };
+        let body = match encoding {
+            Encoding::Gzip => js::bytes(&TEST_MESSAGE_GZIP).into(),
+        };
         let response = match push::fetch(&request, body, &signal).await {
             Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),

@@ -1,7 +1,9 @@
 //! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
 
-use super::config;
 use super::js::{self, BlockReader, CompressionStream};
+use super::records::Source;
+use super::{config, queue, socket};
+use crate::destination::queue::Head;
 use crate::destination::{self, Delivery, Encoding, Outcome, Request};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
@@ -29,6 +31,8 @@ pub struct Part {
     pub start: Option<u64>,
     /// Its raw bytes.
     pub bytes: u64,
+    /// Its records.
+    pub records: u64,
 }
 
 /// What came of sending a push.
@@ -185,12 +189,46 @@ async fn try_send(
             request,
             encoding: Encoding::Gzip,
         }) => (request, gzip(&bucket, parts, assembly, inline).await?),
+        Ok(other) => {
+            let source = Source {
+                bucket: &bucket,
+                parts,
+                assembly,
+                inline: &inline,
+            };
+            let of = Some((job.id, job.dataset.as_str()));
+            let outcome = perform(env, &resolved, &other, of, &source).await?;
+            return Ok(Reached::Nobody(outcome));
+        }
         Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
     };
     Ok(match fetch(&request, body, signal).await {
         Ok(response) => Reached::Answered(resolved, response),
         Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
     })
+}
+
+/// Performs a delivery that takes records plain. `job` is its number and its dataset; a test message has none.
+///
+/// # Errors
+/// When an entry can not be read.
+pub async fn perform(
+    env: &Env,
+    destination: &ResolvedDestination,
+    delivery: &Delivery,
+    job: Option<(u64, &str)>,
+    source: &Source<'_>,
+) -> Result<Outcome, SourceError> {
+    match delivery {
+        Delivery::WebSocket(conversation) => {
+            socket::converse(destination, conversation, source).await
+        }
+        Delivery::Queue { binding, push_id } => {
+            let head = Head { push_id, job };
+            queue::send(env, destination, binding, &head, source).await
+        }
+        Delivery::Request { .. } => Ok(Outcome::internal("a request is performed elsewhere")),
+    }
 }
 
 /// Performs a request.
@@ -223,8 +261,12 @@ async fn outcome_of(resolved: &ResolvedDestination, response: &web_sys::Response
         retry_after: retry_after.as_deref(),
         body: &first_bytes(response).await,
     };
-    let now_unix_secs = i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default();
-    Outcome::from_answer(resolved, &answer, now_unix_secs)
+    Outcome::from_answer(resolved, &answer, now_unix_secs())
+}
+
+/// Seconds since 1970.
+pub fn now_unix_secs() -> i64 {
+    i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default()
 }
 
 /// As much of an answer as anybody looks at, and as comes soon. An answer that breaks off or never ends still has its
@@ -330,14 +372,18 @@ fn joined(parts: &[Part]) -> Vec<Part> {
                 && end == part.start
         });
         match before {
-            Some(before) => before.bytes += part.bytes,
+            Some(before) => {
+                before.bytes += part.bytes;
+                before.records += part.records;
+            }
             None => joined.push(part.clone()),
         }
     }
     joined
 }
 
-async fn stream(
+/// The bytes of an object, or of a range of it.
+pub async fn stream(
     bucket: &Bucket,
     object: &str,
     range: Option<(u64, u64)>,

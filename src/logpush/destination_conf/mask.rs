@@ -27,7 +27,7 @@ const SECRET_WORDS: [&str; 11] = [
 const SECRET_NAMES: [&str; 6] = ["sig", "pwd", "pass", "pw", "sas", "code"];
 
 /// Schemes whose path is no secret. Any other text is masked from its beginning (Sumo Logic's path *is* the secret).
-const OPEN_PATH_SCHEMES: [&str; 12] = [
+const OPEN_PATH_SCHEMES: [&str; 15] = [
     "https",
     "http",
     "splunk",
@@ -40,6 +40,9 @@ const OPEN_PATH_SCHEMES: [&str; 12] = [
     "bq",
     "kinesis",
     "ibmcl",
+    "wss",
+    "ws",
+    "queue",
 ];
 
 /// A destination string with `REDACTED` in place of every `header_*` value, and of the value of every parameter whose

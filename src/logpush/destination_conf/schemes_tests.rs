@@ -37,7 +37,7 @@ fn every_scheme_of_logpush_is_read_and_refused_with_exactly_that_reason() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{scheme}:// is not offered in this version; the schemes offered are https, splunk"
+                "{scheme}:// is not offered in this version; the schemes offered are https, splunk, wss, queue"
             )
         );
         let shown = masked(&text);

@@ -27,6 +27,7 @@ impl Outbox {
             object: head.object.clone(),
             start: head.start,
             bytes: head.bytes,
+            records: head.records,
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {

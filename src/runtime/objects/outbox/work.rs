@@ -472,7 +472,7 @@ impl Outbox {
 
     pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
         self.sql()?.rows(
-            "SELECT seq, kind, object, start, bytes FROM entries WHERE seq <= ? ORDER BY seq",
+            "SELECT seq, kind, object, start, bytes, records FROM entries WHERE seq <= ? ORDER BY seq",
             params![push.last_seq],
         )
     }
