@@ -8,9 +8,8 @@ use crate::logpush::destination_conf::ResolvedDestination;
 /// and shown in tables; what a server has to say stands in its first sentence.
 pub const MAX_REASON_BODY_BYTES: usize = 512;
 
-/// What somebody has to do about a redirect.
-const REDIRECT: &str = "a redirect, which is not followed: ask the endpoint where it leads (curl -I) and write that address into \
-                        destination_conf";
+/// What somebody has to do about a redirect. Neither `Location` nor the body is shown: a link may hold credentials.
+pub const REDIRECT: &str = "a redirect, which is not followed: write the address that it leads to in its place (curl -I shows it)";
 
 /// What a destination answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,6 @@ impl Answer<'_> {
     /// real jobs' `error_message`.
     pub(super) fn reason(&self, destination: &ResolvedDestination) -> String {
         let (status, kind) = (self.status, destination.kind.label());
-        // What stands in the body, and in `Location`, is a link, which may hold credentials.
         let body = if matches!(status, 300..=399) {
             REDIRECT.to_owned()
         } else {

@@ -20,7 +20,7 @@ pub mod storage;
 mod test_message;
 pub mod websocket;
 
-pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
 pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
@@ -438,6 +438,25 @@ mod tests {
             outcome(HTTPS, 422, None, ""),
             failed(ContentRefused, reason)
         );
+    }
+
+    #[test]
+    fn a_redirect_says_what_to_do_and_not_where_it_leads() {
+        let body = r#"<a href="https://elsewhere.example/?token=s3cret">moved</a>"#;
+        for status in [300, 301, 302, 307, 308] {
+            for destination in [HTTPS, SPLUNK] {
+                let kind = resolve(destination).kind.label();
+                assert_eq!(
+                    outcome(destination, status, None, body),
+                    failed(
+                        Meaning::ConfigurationRefused,
+                        &format!(
+                            "error {status}: error pushing: error uploading to {kind}: {status} {REDIRECT}"
+                        )
+                    )
+                );
+            }
+        }
     }
 
     #[test]
