@@ -6,8 +6,8 @@ use super::records::Source;
 use crate::destination::Outcome;
 use crate::destination::queue::{Head, Packer, batch_len};
 use crate::logpush::destination_conf::ResolvedDestination;
-use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{Array, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::Env;
 
@@ -23,7 +23,7 @@ pub async fn send(
     head: &Head<'_>,
     source: &Source<'_>,
 ) -> Result<Outcome, SourceError> {
-    let queue = match Queue::bound(env, binding) {
+    let queue = match bound(env, binding) {
         Ok(queue) => queue,
         Err(advice) => return Ok(Outcome::misconfigured(&advice)),
     };
@@ -60,42 +60,40 @@ pub async fn send(
             };
             bodies.push(&js::object(&[("body", body), ("contentType", kind.into())]));
         }
-        if let Err(e) = queue.send_batch(&bodies).await {
+        if let Err(e) = send_batch(&queue, &bodies).await {
             return Ok(Outcome::from_queue_error(destination, &js::describe(&e)));
         }
     }
     Ok(Outcome::Accepted)
 }
 
-/// A binding that takes batches of messages.
-struct Queue {
-    binding: JsValue,
-    send_batch: Function,
+#[wasm_bindgen]
+extern "C" {
+    /// A binding that takes batches of messages.
+    type Queue;
+    #[wasm_bindgen(method, catch, js_name = sendBatch)]
+    fn send_batch(this: &Queue, messages: &Array) -> Result<Promise, JsValue>;
 }
 
-impl Queue {
-    fn bound(env: &Env, name: &str) -> Result<Self, String> {
-        let binding = Reflect::get(env, &name.into()).unwrap_or_default();
-        if binding.is_undefined() || binding.is_null() {
-            return Err(format!(
-                "this Worker has no binding {name}: add [[queues.producers]] with binding = \"{name}\" to wrangler.toml and deploy"
-            ));
-        }
-        // Any other binding, and a secret above all, has no such method.
-        Reflect::get(&binding, &"sendBatch".into())
-            .ok()
-            .and_then(|method| method.dyn_into().ok())
-            .map(|send_batch| Self {
-                binding,
-                send_batch,
-            })
-            .ok_or_else(|| {
-                format!("the binding {name} is no queue: name one of [[queues.producers]]")
-            })
+fn bound(env: &Env, name: &str) -> Result<Queue, String> {
+    let binding = Reflect::get(env, &name.into()).unwrap_or_default();
+    if binding.is_undefined() || binding.is_null() {
+        return Err(format!(
+            "this Worker has no binding {name}: add [[queues.producers]] with binding = \"{name}\" to wrangler.toml and deploy"
+        ));
     }
+    // Any other binding, and a secret above all, has no such method.
+    let method = Reflect::get(&binding, &"sendBatch".into());
+    if !method.is_ok_and(|method| method.is_function()) {
+        return Err(format!(
+            "the binding {name} is no queue: name one of [[queues.producers]]"
+        ));
+    }
+    Ok(binding.unchecked_into())
+}
 
-    async fn send_batch(&self, messages: &Array) -> Result<(), JsValue> {
-        let sent = self.send_batch.call1(&self.binding, messages)?;
-        JsFuture::from(Promise::resolve(&sent)).await.map(drop)
-    }
+async fn send_batch(queue: &Queue, messages: &Array) -> Result<(), JsValue> {
+    // A promise, or what behaves like one.
+    let sent = Promise::resolve(&queue.send_batch(messages)?);
+    JsFuture::from(sent).await.map(drop)
 }
