@@ -15,7 +15,7 @@ use logpush_edge::logpush::filter::Filter;
 use logpush_edge::logpush::output_options::OutputOptions;
 use logpush_edge::logpush::scope::ScopeKind;
 use logpush_edge::route::filter::CompiledFilter;
-use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape};
+use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape, Written};
 use serde_json::{Value, json};
 
 /// One dataset, and what is asked of it.
@@ -409,7 +409,7 @@ fn routes(time: &str, schema: &Dataset, filters: &[Value]) -> Routes {
             job_id: at as u64 + 1,
             filter: Some(CompiledFilter::compile(&filter, &mut projection)),
             sample: None::<Sample>,
-            shape: None,
+            written: Written::AsItCame,
             assembly: None,
             keep: Keep::Copy,
             segment_max_records: 100_000,

@@ -21,7 +21,7 @@ mod test_message;
 pub mod websocket;
 
 pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
-pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP};
+pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, TEST_RECORD};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";

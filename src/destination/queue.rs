@@ -24,7 +24,7 @@ const BATCH_MAX_BYTES: usize = 256_000;
 
 /// Raw bytes of a push. All of its messages are made before the first one is sent, so that a record which fits into none is
 /// found while nothing is in the queue yet.
-const MAX_PUSH_BYTES: u64 = 4_000_000;
+pub const MAX_PUSH_BYTES: u64 = 4_000_000;
 
 /// Longest text in front of the records of a message; a job's dataset has up to 256 characters.
 const HEAD_MAX_BYTES: usize = 1_000;
@@ -32,7 +32,7 @@ const HEAD_MAX_BYTES: usize = 1_000;
 pub(super) const KIND: Kind = Kind {
     limits: Limits {
         max_bytes: Some(MAX_PUSH_BYTES),
-        max_records: None,
+        ..Limits::NONE
     },
     delivery,
     meaning,

@@ -4,7 +4,7 @@
 pub const TEST_DEADLINE_MILLIS: u64 = 10_000;
 
 /// What destinations get that take no gzip, with the line end of a record.
-pub const TEST_MESSAGE: &[u8] = b"{\"content\":\"tests\"}\n";
+pub const TEST_RECORD: &[u8] = b"{\"content\":\"tests\"}\n";
 
 /// `{"content":"tests"}`, gzip (RFC 1952), in one stored block (RFC 1951, 3.2.4).
 pub const TEST_MESSAGE_GZIP: [u8; 42] = [
@@ -29,7 +29,7 @@ mod tests {
         let mut reader = flate2::read::GzDecoder::new(TEST_MESSAGE_GZIP.as_slice());
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, r#"{"content":"tests"}"#);
-        assert_eq!(TEST_MESSAGE, format!("{text}\n").as_bytes());
+        assert_eq!(TEST_RECORD, format!("{text}\n").as_bytes());
         assert!(crate::batch::test_message::is_test_message(
             &TEST_MESSAGE_GZIP
         ));

@@ -14,12 +14,12 @@ use crate::logpush::destination_conf::{ACK, FRAME, ResolvedDestination};
 
 /// Raw bytes of a push. The runtime takes every frame at once and does not tell how much of it is still to be sent (it has
 /// no `bufferedAmount`: workerd, issue 988), so what a slow receiver can make it hold is one push.
-const MAX_PUSH_BYTES: u64 = 4_000_000;
+pub const MAX_PUSH_BYTES: u64 = 4_000_000;
 
 pub(super) const KIND: Kind = Kind {
     limits: Limits {
         max_bytes: Some(MAX_PUSH_BYTES),
-        max_records: None,
+        ..Limits::NONE
     },
     delivery,
     meaning,

@@ -93,6 +93,7 @@ pub fn document(range: Range, datasets: &[DatasetStats], jobs: &[JobStats]) -> V
             "deleted": is_deleted,
             "selected": {"batches": chosen.batches, "records": chosen.records, "bytes": chosen.bytes},
             "owed": {"batches": chosen.owed_batches},
+            "surprises": chosen.surprises,
             "delivered": {
                 "records": outbox.delivered_records,
                 "bytes": outbox.delivered_bytes,
@@ -198,8 +199,7 @@ mod tests {
                     JobSelected {
                         batches: 1,
                         records: selected / 2,
-                        bytes: 0,
-                        owed_batches: 0,
+                        ..JobSelected::default()
                     },
                 )]),
                 ..LedgerSummary::default()

@@ -9,7 +9,7 @@ use crate::logpush::filter::Filter;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Shape};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -124,10 +124,10 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         };
         let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let sample = Sample::of(&output);
-        let shape = Shape::compile(&output, schema.as_ref(), &mut projection);
+        let written = Written::compile(&output, dataset, schema.as_ref(), &mut projection);
         let assembly = Assembly::of(&output);
         let is_as_it_came =
-            filter.is_none() && sample.is_none() && shape.is_none() && assembly.is_none();
+            filter.is_none() && sample.is_none() && written.is_as_it_came() && assembly.is_none();
         let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
         routes.push(JobRoute {
             job_id: job.id,
@@ -138,7 +138,7 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
             },
             filter,
             sample,
-            shape,
+            written,
             assembly,
             segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
         });

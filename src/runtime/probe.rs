@@ -7,7 +7,7 @@ use super::records::Source;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP,
+    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, TEST_RECORD,
     storage,
 };
 use crate::logpush::destination_conf::{
@@ -100,7 +100,7 @@ impl Probe<'_> {
             kind: "inline".to_owned(),
             object: None,
             start: None,
-            bytes: TEST_MESSAGE.len() as u64,
+            bytes: TEST_RECORD.len() as u64,
             records: 1,
         };
         let bucket = self
@@ -111,7 +111,7 @@ impl Probe<'_> {
             bucket: &bucket,
             parts: &[part],
             assembly: None,
-            inline: &|_| Ok(js::bytes(TEST_MESSAGE)),
+            inline: &|_| Ok(js::bytes(TEST_RECORD)),
         };
         push::perform(self.env, destination, delivery, None, &source)
             .await

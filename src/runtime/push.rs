@@ -1,6 +1,7 @@
 //! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
 
 use super::js::{self, BlockReader, CompressionStream};
+use super::objects::now_millis;
 use super::records::Source;
 use super::{config, queue, socket};
 use crate::destination::queue::Head;
@@ -10,11 +11,12 @@ use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Resol
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
+use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 
@@ -46,6 +48,49 @@ pub enum Sent {
         /// The same as a sentence.
         reason: String,
     },
+}
+
+/// What an attempt came to in bytes and time.
+pub struct Upload {
+    began_millis: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Upload {
+    /// Nothing is sent yet.
+    pub fn new() -> Self {
+        Self {
+            began_millis: Cell::new(now_millis()),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// The body is there; the request begins.
+    fn begin(&self, body: &JsValue, parts: &[Part]) {
+        // A stream is an archived object, whose size its row has.
+        let bytes = match body.dyn_ref::<ArrayBuffer>() {
+            Some(buffer) => u64::from(buffer.byte_length()),
+            None => parts.first().and_then(|part| part.start).unwrap_or(0),
+        };
+        self.bytes.set(bytes);
+        self.began_millis.set(now_millis());
+    }
+
+    /// Records go plain from here on: there is no body.
+    fn begin_plain(&self, parts: &[Part]) {
+        self.bytes.set(parts.iter().map(|part| part.bytes).sum());
+        self.began_millis.set(now_millis());
+    }
+
+    /// Bytes of the body, compressed; of what goes plain, its raw bytes; 0 if it came to no request.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Since the request began, or the attempt, if it came to no request.
+    pub fn millis(&self) -> u64 {
+        now_millis().saturating_sub(self.began_millis.get())
+    }
 }
 
 /// Why the bytes of an entry could not be read.
@@ -95,11 +140,12 @@ pub async fn send(
     parts: &[Part],
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+    upload: &Upload,
 ) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
     let attempt = pin!(try_send(
-        env, job, push_id, parts, assembly, inline, &signal
+        env, job, push_id, parts, assembly, inline, &signal, upload
     ));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
@@ -153,6 +199,7 @@ pub async fn bytes_of(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn try_send(
     env: &Env,
     job: &Job,
@@ -161,6 +208,7 @@ async fn try_send(
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
+    upload: &Upload,
 ) -> Result<Reached, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
@@ -196,12 +244,14 @@ async fn try_send(
                 assembly,
                 inline: &inline,
             };
+            upload.begin_plain(parts);
             let of = Some((job.id, job.dataset.as_str()));
             let outcome = perform(env, &resolved, &other, of, &source).await?;
             return Ok(Reached::Nobody(outcome));
         }
         Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
     };
+    upload.begin(&body, parts);
     Ok(match fetch(&request, body, signal).await {
         Ok(response) => Reached::Answered(resolved, response),
         Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),

@@ -4,7 +4,7 @@ use super::js;
 use super::push::SourceError;
 use super::records::Source;
 use crate::destination::Outcome;
-use crate::destination::queue::{Head, Packer, batch_len};
+use crate::destination::queue::{Head, MAX_PUSH_BYTES, Packer, batch_len};
 use crate::logpush::destination_conf::ResolvedDestination;
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -27,7 +27,7 @@ pub async fn send(
         Ok(queue) => queue,
         Err(advice) => return Ok(Outcome::misconfigured(&advice)),
     };
-    if let Some(outcome) = source.too_large(destination) {
+    if let Some(outcome) = source.too_large(destination, MAX_PUSH_BYTES) {
         return Ok(outcome);
     }
     let (prefix, suffix) = source.around();

@@ -2,7 +2,7 @@
 
 use super::js::{self, BlockReader, DecompressionStream};
 use super::push::{self, Part, SourceError};
-use crate::destination::{self, Outcome};
+use crate::destination::Outcome;
 use crate::logpush::destination_conf::ResolvedDestination;
 use crate::outbox::cut;
 use crate::route::Assembly;
@@ -37,8 +37,7 @@ impl Source<'_> {
 
     /// What to answer when the push is larger than its kind of destination takes: these hold it in memory. The outbox
     /// makes smaller ones of it.
-    pub fn too_large(&self, destination: &ResolvedDestination) -> Option<Outcome> {
-        let max = destination::limits(destination.kind).max_bytes?;
+    pub fn too_large(&self, destination: &ResolvedDestination, max: u64) -> Option<Outcome> {
         let (records, bytes) = self.parts.iter().fold((0, 0), |(records, bytes), part| {
             (records + part.records, bytes + part.bytes)
         });

@@ -4,7 +4,7 @@ use super::js;
 use super::push::{self, SourceError};
 use super::records::Source;
 use crate::destination::websocket::{
-    Closed, Conversation, Frame, Stage, acknowledges, end_of_push,
+    Closed, Conversation, Frame, MAX_PUSH_BYTES, Stage, acknowledges, end_of_push,
 };
 use crate::destination::{Answer, Outcome};
 use crate::logpush::destination_conf::ResolvedDestination;
@@ -62,7 +62,7 @@ pub async fn converse(
     conversation: &Conversation,
     source: &Source<'_>,
 ) -> Result<Outcome, SourceError> {
-    if let Some(outcome) = source.too_large(destination) {
+    if let Some(outcome) = source.too_large(destination, MAX_PUSH_BYTES) {
         return Ok(outcome);
     }
     let lost = |e: JsValue| Outcome::from_network_error(destination, &js::describe(&e));
