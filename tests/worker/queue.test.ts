@@ -135,7 +135,7 @@ describe("a job with a queue", () => {
     const lines = recordLines(300_000, 3_000, (number) => 300 + (number % 97));
     await delivery.push(lines);
     const failed = await delivery.untilJob("the failure", (job) => job.consecutive_failures >= 1);
-    assert.equal(failed.error_message, "error 10250: error pushing: error uploading to queue: Queue is overloaded (10250)");
+    assert.equal(failed.error_message, "error 10250: error pushing: error uploading to queue: 10250 Queue is overloaded (10250)");
     assert.deepEqual(placesOf(failed), { ...NOTHING, waiting: lines.length });
     const done = await delivery.untilDone();
     assert.deepEqual(placesOf(done), { ...NOTHING, delivered: lines.length });

@@ -145,11 +145,12 @@ describe("what the receiver does", { concurrency: 6 }, () => {
     for (const [what, fate, reason, failure] of WAYS) {
       // With an acknowledgement the reply to a Close frame comes too late to matter.
       if (ack && failure.reply) continue;
+      // Without one, a close with 1000 by itself can not be told from the reply, as docs/destinations.md says.
+      if (!ack && failure.code === 1000) continue;
       test(`${what}${ack && ", while we wait for an acknowledgement"}: what was pushed ${fate}`, async (context) => {
         const delivery = await Socketed.open(context, ack);
         const { receiver } = delivery;
-        // A Close frame after the last frame, so that it meets the wait for an answer.
-        receiver.fail({ times: Infinity, ...failure, afterFrames: failure.code === 1000 ? 1 : 3, ...(fate === "dies" && { afterFrames: 1 }) });
+        receiver.fail({ times: Infinity, afterFrames: fate === "waits" ? 3 : 1, ...failure });
         const lines = recordLines(0, 3);
         await delivery.push(lines);
         const held = {
