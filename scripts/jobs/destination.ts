@@ -5,7 +5,7 @@ export const REDACTED = "REDACTED";
 
 /** Parameters whose values are no secrets. Every other one is masked: rather too much than too little. */
 const OPEN_PARAMETERS = new Set([
-  "account-id", "channel", "ddsource", "ddtags", "endpoint", "format", "host", "index", "insecure-skip-verify", "region", "service",
+  "account-id", "ack", "channel", "ddsource", "ddtags", "endpoint", "format", "frame", "host", "index", "insecure-skip-verify", "region", "service",
   "source", "sourcetype", "sse", "tags",
 ]);
 

@@ -243,6 +243,10 @@ pub struct Totals {
     pub results: Vec<ResultTotals>,
     /// Duration of all attempts, by [`DURATION_BOUNDS_MILLIS`].
     pub duration_millis: Histogram,
+    /// When an attempt last failed, unix milliseconds.
+    pub last_failure_millis: Option<u64>,
+    /// Its status, as in [`PushRow`].
+    pub last_failure_status: Option<u16>,
 }
 
 /// One attempt, as it is written down.
@@ -302,6 +306,10 @@ impl Totals {
         }
         self.duration_millis
             .count(attempt.duration_millis, &DURATION_BOUNDS_MILLIS);
+        if attempt.status != ACCEPTED {
+            self.last_failure_millis = Some(attempt.at_millis);
+            self.last_failure_status = Some(attempt.status);
+        }
     }
 }
 

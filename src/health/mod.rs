@@ -3,4 +3,5 @@
 pub mod alerts;
 pub mod log;
 pub mod stats;
+pub mod stats_text;
 pub mod tables;

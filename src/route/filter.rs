@@ -82,7 +82,7 @@ fn compile(node: &Node, projection: &mut Projection) -> Compiled {
 }
 
 impl Compiled {
-    fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
+    pub fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
         match self {
             Self::And(nodes) => nodes.iter().all(|node| node.matches(fields)),
             Self::Or(nodes) => nodes.iter().any(|node| node.matches(fields)),

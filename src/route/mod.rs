@@ -5,12 +5,14 @@ mod event;
 pub mod filter;
 mod payload;
 mod plan;
+mod preview;
 mod sample;
 pub mod shape;
 
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
+pub use preview::Preview;
 pub use sample::Sample;
 pub use shape::Shape;
 

@@ -420,6 +420,8 @@ impl Ledger {
             let selected = summary.jobs.entry(job).or_default();
             selected.surprises.count(&of.reason, of.count);
         }
+        summary.recent = self.recent()?;
+        summary.last_batch_millis = self.last_batch_millis()?;
         Ok(summary)
     }
 

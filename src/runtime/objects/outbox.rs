@@ -143,6 +143,11 @@ impl DurableObject for Outbox {
                 Ok((query, _)) => answer_json(self.push_log(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            #[cfg(feature = "bench")]
+            "/fill-log" => match question(&mut request).await {
+                Ok(((job, minutes), _)) => answer(self.fill_log(job, minutes)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/dead-letters" => match question(&mut request).await {
                 Ok((selection, _)) => answer(self.dead_letters(&selection)),
                 Err(e) => answer::<()>(Err(e)),
