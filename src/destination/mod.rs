@@ -12,13 +12,23 @@ use std::fmt;
 use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
 
 mod answer;
+mod azure;
+pub mod gs;
 mod https;
 pub mod network;
+mod object;
+pub mod r2;
+mod s3;
 mod splunk;
-pub mod storage;
+mod storage;
 mod test_message;
 
+#[cfg(test)]
+mod object_tests;
+
 pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+pub use https::LATER;
+pub use object::{Call, Object, Step, Store, file_object, without_urls};
 pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
@@ -34,6 +44,26 @@ pub struct Push<'a> {
     pub id: &'a str,
     /// Media type of the payload, unless the job has a `header_Content-Type`.
     pub content_type: &'a str,
+    /// What it holds.
+    pub holds: Holds,
+}
+
+/// What a push holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Records. The times are those of the batches that they are of: their events', or of their receipt where a batch has
+    /// none. Unix milliseconds.
+    Records {
+        /// The earliest.
+        first_millis: u64,
+        /// The latest.
+        last_millis: u64,
+    },
+    /// Logpush's test message.
+    TestMessage {
+        /// Now, unix milliseconds.
+        now_millis: u64,
+    },
 }
 
 impl<'a> Push<'a> {
@@ -43,6 +73,19 @@ impl<'a> Push<'a> {
         Self {
             id,
             content_type: "application/x-ndjson",
+            holds: Holds::Records {
+                first_millis: 0,
+                last_millis: 0,
+            },
+        }
+    }
+
+    /// The test message.
+    #[must_use]
+    pub fn test_message(id: &'a str, now_millis: u64) -> Self {
+        Self {
+            holds: Holds::TestMessage { now_millis },
+            ..Self::ndjson(id)
         }
     }
 }
@@ -121,12 +164,18 @@ struct Kind {
     delivery: fn(&ResolvedDestination, &Push<'_>) -> Result<Delivery, String>,
     /// What an answer means; `None` when the destination has the payload.
     meaning: fn(&Answer<'_>) -> Option<Meaning>,
+    /// What of an answer's body may be shown.
+    says: fn(&Answer<'_>) -> String,
 }
 
 fn kind(kind: DestinationKind) -> &'static Kind {
     match kind {
         DestinationKind::Https => &https::KIND,
         DestinationKind::Splunk => &splunk::KIND,
+        DestinationKind::R2 => &r2::KIND,
+        DestinationKind::S3 => &s3::KIND,
+        DestinationKind::Gs => &gs::KIND,
+        DestinationKind::Azure => &azure::KIND,
     }
 }
 
@@ -170,6 +219,8 @@ pub enum Delivery {
         /// How the body is sent.
         encoding: Encoding,
     },
+    /// An object in storage, of gzip.
+    Object(Object),
 }
 
 /// How a payload gets to a destination.
@@ -275,8 +326,10 @@ mod tests {
     }
 
     fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
-        let Delivery::Request { request, .. } = delivery(destination, push).unwrap();
-        request
+        match delivery(destination, push).unwrap() {
+            Delivery::Request { request, .. } => request,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {

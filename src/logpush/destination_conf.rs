@@ -12,16 +12,15 @@ mod resolved;
 mod schemes;
 #[cfg(test)]
 mod schemes_tests;
-mod storage;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use error::{DestinationConfError, ResolveError};
+pub use host::origin;
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
 use schemes::Parts;
-pub use storage::{Storage, StorageError};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
 /// Most characters of a destination string (Cloudflare's API schema).
@@ -56,6 +55,14 @@ pub enum DestinationKind {
     Https,
     /// Splunk's HTTP Event Collector, raw endpoint.
     Splunk,
+    /// Cloudflare R2, by a binding or by its S3 API.
+    R2,
+    /// Amazon S3, and storage that is compatible with it.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Azure,
 }
 
 impl DestinationKind {
@@ -65,6 +72,10 @@ impl DestinationKind {
         match self {
             Self::Https => "https",
             Self::Splunk => "splunk",
+            Self::R2 => "r2",
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Azure => "azure",
         }
     }
 }

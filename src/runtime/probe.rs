@@ -2,12 +2,13 @@
 //! the answer.
 
 use super::objects::now_millis;
+use super::push::object::{Attempt, Begun, Content};
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+    self, Delivery, Encoding, Object, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP,
 };
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -35,28 +36,20 @@ impl DestinationTester for Probe<'_> {
         file: &str,
         content: &str,
     ) -> Result<Option<String>, String> {
-        let storage = Storage::parse(destination_conf, self.policy(), |name| {
-            config::text(self.env, name)
-        });
-        let Some(storage) = storage.map_err(|e| e.to_string())? else {
+        let resolved = self.resolve(destination_conf)?;
+        let object = destination::file_object(&resolved, file, "text/plain", false, now_millis())?;
+        let Some(object) = object else {
             return Ok(None);
         };
-        let now_unix_secs = now_millis() / 1000;
-        let object = storage::object_name(&storage, file, now_unix_secs);
-        let request = storage::put(&storage, &object, now_unix_secs)?;
-        let body = js::bytes(content.as_bytes());
-        within_deadline(async |signal: AbortSignal| {
-            let response = push::fetch(&request, body.into(), &signal).await;
-            // The runtime's own text may repeat the URL, which is signed.
-            let response = response.map_err(|_| "the storage can not be reached".to_owned())?;
-            if response.ok() {
-                return Ok(());
-            }
-            let body = push::first_bytes(&response).await;
-            Err(storage::refusal(response.status(), &body))
+        let content = Content::Bytes(js::bytes(content.as_bytes()));
+        let outcome = within_deadline(async |signal: AbortSignal| {
+            self.put(&resolved, &object, &content, &signal).await
         })
         .await?;
-        Ok(Some(object))
+        match outcome {
+            Outcome::Accepted => Ok(Some(object.name)),
+            Outcome::Failed(failure) => Err(failure.reason),
+        }
     }
 }
 
@@ -84,18 +77,47 @@ impl Probe<'_> {
         }
     }
 
-    async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
-        let conf =
-            DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
-        let resolved = conf
+    fn resolve(&self, destination_conf: &str) -> Result<ResolvedDestination, String> {
+        DestinationConf::parse(destination_conf, self.policy())
+            .map_err(|e| e.to_string())?
             .resolve(|name| config::text(self.env, name))
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| e.to_string())
+    }
+
+    async fn put(
+        &self,
+        resolved: &ResolvedDestination,
+        object: &Object,
+        content: &Content,
+        signal: &AbortSignal,
+    ) -> Result<Outcome, String> {
+        let attempt = Attempt {
+            env: self.env,
+            resolved,
+            object,
+            signal,
+            allow_private: self.policy().allow_private,
+            begun: &Begun::default(),
+        };
+        let put = attempt.put(content).await;
+        put.map_err(|_| "the file can not be read".to_owned())
+    }
+
+    async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
+        let resolved = self.resolve(destination_conf)?;
         let id = format!("test-{}", js::unique_name());
-        let Delivery::Request {
-            request,
-            encoding: Encoding::Gzip,
-        } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
-        let body = js::bytes(&TEST_MESSAGE_GZIP).into();
+        let push = destination::Push::test_message(&id, now_millis());
+        let body = js::bytes(&TEST_MESSAGE_GZIP);
+        let (request, body) = match destination::delivery(&resolved, &push)? {
+            Delivery::Request {
+                request,
+                encoding: Encoding::Gzip,
+            } => (request, body.into()),
+            Delivery::Object(object) => {
+                let content = Content::Bytes(body);
+                return self.put(&resolved, &object, &content, &signal).await;
+            }
+        };
         let response = match push::fetch(&request, body, &signal).await {
             Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),

@@ -1,14 +1,18 @@
 //! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
 
+pub mod google;
+pub mod object;
+
 use super::config;
 use super::js::{self, BlockReader, CompressionStream};
-use crate::destination::{self, Delivery, Encoding, Outcome, Request};
+use crate::destination::{self, Delivery, Encoding, Holds, Outcome, Request};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
 use js_sys::Uint8Array;
+use object::{Attempt, Begun, Content};
 use serde::Deserialize;
 use std::pin::pin;
 use std::time::Duration;
@@ -88,14 +92,21 @@ pub async fn send(
     env: &Env,
     job: &Job,
     push_id: &str,
+    holds: Holds,
     parts: &[Part],
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
 ) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
+    let form = destination::Push {
+        id: push_id,
+        content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
+        holds,
+    };
+    let begun = Begun::default();
     let attempt = pin!(try_send(
-        env, job, push_id, parts, assembly, inline, &signal
+        env, job, &form, parts, assembly, inline, &signal, &begun
     ));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
@@ -104,7 +115,7 @@ pub async fn send(
         Either::Left((Ok(Reached::Answered(resolved, response)), _)) => {
             Sent::Asked(outcome_of(&resolved, &response).await)
         }
-        Either::Left((Ok(Reached::Nobody(outcome)), _)) => Sent::Asked(outcome),
+        Either::Left((Ok(Reached::Known(outcome)), _)) => Sent::Asked(outcome),
         Either::Left((Err(SourceError::Failed(reason)), _)) => {
             Sent::Asked(Outcome::internal(&reason))
         }
@@ -113,6 +124,7 @@ pub async fn send(
         }
         Either::Right(_) => {
             controller.abort();
+            begun.abort().await;
             Sent::Asked(Outcome::timed_out(deadline / 1000))
         }
     }
@@ -122,8 +134,8 @@ pub async fn send(
 enum Reached {
     /// The destination has begun to answer.
     Answered(ResolvedDestination, web_sys::Response),
-    /// There is no answer.
-    Nobody(Outcome),
+    /// It is known already what came of it.
+    Known(Outcome),
 }
 
 /// The raw bytes of one inline or spooled entry.
@@ -149,14 +161,19 @@ pub async fn bytes_of(
     }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a push is made of, and what ends it"
+)]
 async fn try_send(
     env: &Env,
     job: &Job,
-    push_id: &str,
+    form: &destination::Push<'_>,
     parts: &[Part],
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
+    begun: &Begun,
 ) -> Result<Reached, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
@@ -172,24 +189,38 @@ async fn try_send(
         // A secret that is not set, for one.
         Err(e) => {
             let outcome = Outcome::misconfigured(&format!("destination_conf: {e}"));
-            return Ok(Reached::Nobody(outcome));
+            return Ok(Reached::Known(outcome));
         }
     };
-    let form = destination::Push {
-        id: push_id,
-        content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
-    };
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let (request, body) = match destination::delivery(&resolved, &form) {
+    let (request, body) = match destination::delivery(&resolved, form) {
         Ok(Delivery::Request {
             request,
             encoding: Encoding::Gzip,
         }) => (request, gzip(&bucket, parts, assembly, inline).await?),
-        Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
+        Ok(Delivery::Object(object)) => {
+            let content = match Content::archived(&bucket, parts) {
+                Some(content) => content,
+                None => {
+                    let gzip = gzip(&bucket, parts, assembly, inline).await?;
+                    Content::Bytes(Uint8Array::new(&gzip))
+                }
+            };
+            let attempt = Attempt {
+                env,
+                resolved: &resolved,
+                object: &object,
+                signal,
+                allow_private: policy.allow_private,
+                begun,
+            };
+            return attempt.put(&content).await.map(Reached::Known);
+        }
+        Err(e) => return Ok(Reached::Known(Outcome::misconfigured(&e))),
     };
     Ok(match fetch(&request, body, signal).await {
         Ok(response) => Reached::Answered(resolved, response),
-        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
+        Err(e) => Reached::Known(Outcome::from_network_error(&resolved, &js::describe(&e))),
     })
 }
 

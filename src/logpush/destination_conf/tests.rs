@@ -225,7 +225,10 @@ fn what_is_wrong_is_said_without_the_value() {
         ("s3cret".into(), E::NoScheme),
         ("s3cret://h.example/".into(), E::UnknownScheme),
         ("wss://h.example/".into(), E::UnknownScheme),
-        ("gs://bucket/x".into(), E::NotOffered { scheme: "gs" }),
+        (
+            "bq://projects/p/datasets/d/tables/t?credentials=url:x".into(),
+            E::NotOffered { scheme: "bq" },
+        ),
         (
             "Datadog://h.example/v1/input?header_DD-API-KEY=s3cret".into(),
             E::NotOffered { scheme: "datadog" },
@@ -374,15 +377,15 @@ fn the_words_of_the_errors_are_these() {
         (E::TooLong, "must have at most 4096 characters"),
         (
             E::NoScheme,
-            "must begin with a scheme and ://; the schemes offered are https, splunk",
+            "must begin with a scheme and ://; the schemes offered are https, splunk, r2, s3, gs, azure",
         ),
         (
             E::UnknownScheme,
-            "the scheme is not known; the schemes offered are https, splunk",
+            "the scheme is not known; the schemes offered are https, splunk, r2, s3, gs, azure",
         ),
         (
             E::NotOffered { scheme: "s3" },
-            "s3:// is not offered in this version; the schemes offered are https, splunk",
+            "s3:// is not offered in this version; the schemes offered are https, splunk, r2, s3, gs, azure",
         ),
         (
             E::Url(url::ParseError::InvalidPort),

@@ -72,6 +72,8 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL, batch TEXT NOT NULL,
         minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
+    // Earliest event time in the entry's batch.
+    "ALTER TABLE entries ADD COLUMN first_event INTEGER; ALTER TABLE dead ADD COLUMN first_event INTEGER;",
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.
@@ -282,7 +284,7 @@ impl Outbox {
             };
             sql.run(
                 "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload, assembly,
-                    last_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    first_event, last_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &append.batch_id,
                     minute,
@@ -294,6 +296,7 @@ impl Outbox {
                     start,
                     payload as Option<JsValue>,
                     assembly.as_ref(),
+                    append.first_event_millis,
                     append.last_event_millis
                 ],
             )?;

@@ -3,7 +3,7 @@
 use super::super::registry::{JobRow, JobsQuery, Update};
 use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
-use crate::destination::Outcome;
+use crate::destination::{Holds, Outcome};
 use crate::limits::REMEMBER_BATCH_MILLIS;
 use crate::logpush::job::Job;
 use crate::outbox::{
@@ -377,6 +377,7 @@ impl Outbox {
             &self.env,
             &row.job,
             &current.id,
+            self.times(&current)?,
             &parts,
             assembly.as_ref(),
             |seq| self.payload(seq),
@@ -468,6 +469,24 @@ impl Outbox {
             params![push.last_seq],
         )?;
         assembly_of(written.and_then(|row| row.assembly).as_deref())
+    }
+
+    /// The times of the batches whose records a push holds: the same on every attempt, because an object is called by them.
+    pub(super) fn times(&self, push: &StoredPush) -> Result<Holds> {
+        #[derive(Deserialize)]
+        struct Times {
+            first: u64,
+            last: u64,
+        }
+        let times: Option<Times> = self.sql()?.first(
+            "SELECT coalesce(min(coalesce(first_event, last_event, received_at)), 0) AS first,
+                coalesce(max(coalesce(last_event, received_at)), 0) AS last FROM entries WHERE seq <= ?",
+            params![push.last_seq],
+        )?;
+        Ok(Holds::Records {
+            first_millis: times.as_ref().map_or(0, |times| times.first),
+            last_millis: times.map_or(0, |times| times.last),
+        })
     }
 
     pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
