@@ -772,3 +772,23 @@ fn each_answer_of_the_token_endpoint_has_one_meaning() {
         assert_eq!(failure.reason, expected);
     }
 }
+
+#[test]
+fn every_string_of_the_documentation_is_taken() {
+    let text = include_str!("../../docs/destinations.md");
+    let strings: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| {
+            ["s3://", "r2://", "gs://", "azure://"]
+                .iter()
+                .any(|scheme| line.starts_with(scheme))
+        })
+        .collect();
+    assert_eq!(strings.len(), 8);
+    for string in strings {
+        let conf = DestinationConf::parse(string, DestinationPolicy::default());
+        assert!(conf.is_ok(), "{string}: {}", conf.unwrap_err());
+        assert!(object(string).name.ends_with(".log.gz"), "{string}");
+    }
+}
