@@ -11,10 +11,11 @@ pub(super) const KIND: Kind = Kind {
     limits: Limits::NONE,
     delivery,
     meaning,
+    says,
 };
 
 /// Try again; how long to wait stands in the answer's header.
-pub(super) const LATER: Meaning = Meaning::RetryLater {
+pub const LATER: Meaning = Meaning::RetryLater {
     retry_after_secs: None,
 };
 
@@ -130,6 +131,11 @@ pub(super) fn post(
         url: destination.url.clone(),
         headers: ours.chain(destination.headers.iter().cloned()).collect(),
     }
+}
+
+/// All of the body: what a server has to say is for whoever made the destination.
+fn says(answer: &Answer<'_>) -> String {
+    String::from_utf8_lossy(answer.body).into_owned()
 }
 
 /// Any 2xx is success: receivers in the wild answer 200, 202 or 204. A redirect is not followed, so somebody has to
