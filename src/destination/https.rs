@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Delivery, Encoding, Frame, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push,
-    Request, USER_AGENT,
+    REDIRECT, Request, USER_AGENT,
 };
 use crate::logpush::destination_conf::{DestinationConf, ResolvedDestination};
 use crate::route::NDJSON;
@@ -133,8 +133,12 @@ pub(super) fn post(
     }
 }
 
-/// All of the body: what a server has to say is for whoever made the destination.
+/// All of the body: what a server has to say is for whoever made the destination. Of a redirect what to do about it, and
+/// not where it leads: such links may hold credentials.
 fn says(answer: &Answer<'_>) -> String {
+    if (300..400).contains(&answer.status) {
+        return REDIRECT.to_owned();
+    }
     String::from_utf8_lossy(answer.body).into_owned()
 }
 
