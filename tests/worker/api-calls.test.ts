@@ -8,7 +8,7 @@ import { freshScope, SECRETS, TestWorker } from "../support/worker.ts";
 
 const SIEM_TOKEN = "siem-token-4711";
 const S3 = "s3://logs/dir?region=eu-west-1";
-const NOT_OFFERED = "s3:// is not offered in this version; the schemes offered are https, splunk";
+const NOT_OFFERED = "s3:// is not offered in this version; the schemes offered are https, splunk, sentinelone, datadog, sumo";
 
 let worker: TestWorker;
 before(async () => void (worker = await TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true", SIEM_TOKEN })));
