@@ -201,13 +201,14 @@ test("a Worker that dies while an acknowledgement is owed asks for it when it is
   context.after(() => rmSync(persistDir, { recursive: true, force: true }));
   const splunk = await collector(context, true);
   splunk.fate = "held";
-  const vars = { ...SECRETS, ...VARS, ACK_DEADLINE_SECONDS: "300" };
+  const vars = { ...SECRETS, ...VARS, ACK_DEADLINE_SECONDS: "300", PUSH_DEADLINE_SECONDS: "1" };
   let running = await WorkerProcess.start({ persistDir, vars });
   context.after(async () => await running.kill9());
   const before = await job(new Client(running.url), splunk.conf(`${CHANNEL}&ack=true`), { filter: COPIED });
   const lines = recordLines(0, 3);
   await before.push(lines);
   await splunk.waitFor(() => splunk.questions.length > 0, 20_000, "a question");
+  await before.untilJob("the acknowledgement that is owed", ({ waiting }) => waiting.unacknowledged === 3);
   await running.kill9();
   splunk.release();
   running = await WorkerProcess.start({ persistDir, vars });
