@@ -16,16 +16,18 @@ mod datadog;
 mod frame;
 mod https;
 pub mod network;
+pub mod queue;
 pub mod receipt;
 mod sentinelone;
 mod splunk;
 pub mod storage;
 mod sumo;
 mod test_message;
+pub mod websocket;
 
-pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
 pub use frame::{Envelope, Frame, Framer, RecordTooLarge};
-pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP};
+pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP, TEST_RECORD};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";
@@ -153,6 +155,8 @@ fn kind(kind: DestinationKind) -> &'static Kind {
         DestinationKind::Datadog => &datadog::KIND,
         DestinationKind::Sumo => &sumo::KIND,
         DestinationKind::SentinelOne => &sentinelone::KIND,
+        DestinationKind::WebSocket => &websocket::KIND,
+        DestinationKind::Queue => &queue::KIND,
     }
 }
 
@@ -215,6 +219,15 @@ pub enum Delivery {
         encoding: Encoding,
         /// How the records are written out in it.
         frame: Frame,
+    },
+    /// Frames over a WebSocket.
+    WebSocket(websocket::Conversation),
+    /// Messages to a queue.
+    Queue {
+        /// The name under which the queue is bound to the Worker.
+        binding: String,
+        /// Stable id of the push.
+        push_id: String,
     },
 }
 
@@ -325,6 +338,17 @@ impl Outcome {
         })
     }
 
+    /// The payload is larger than anything that the destination takes; nothing was sent.
+    #[must_use]
+    pub fn too_large(destination: &ResolvedDestination, text: &str) -> Self {
+        let (kind, status) = (destination.kind.label(), 413);
+        Self::Failed(Failure {
+            meaning: Meaning::TooLarge,
+            status,
+            reason: format!("error {status}: error pushing: error uploading to {kind}: {text}"),
+        })
+    }
+
     /// The job can not be pushed as it is configured; nothing was sent.
     #[must_use]
     pub fn misconfigured(text: &str) -> Self {
@@ -366,6 +390,7 @@ mod tests {
     fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
         match delivery(destination, push).unwrap() {
             Delivery::Request { request, .. } => request,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -502,6 +527,25 @@ mod tests {
             outcome(HTTPS, 422, None, ""),
             failed(ContentRefused, reason)
         );
+    }
+
+    #[test]
+    fn a_redirect_says_what_to_do_and_not_where_it_leads() {
+        let body = r#"<a href="https://elsewhere.example/?token=s3cret">moved</a>"#;
+        for status in [300, 301, 302, 307, 308] {
+            for destination in [HTTPS, SPLUNK] {
+                let kind = resolve(destination).kind.label();
+                assert_eq!(
+                    outcome(destination, status, None, body),
+                    failed(
+                        Meaning::ConfigurationRefused,
+                        &format!(
+                            "error {status}: error pushing: error uploading to {kind}: {status} {REDIRECT}"
+                        )
+                    )
+                );
+            }
+        }
     }
 
     #[test]

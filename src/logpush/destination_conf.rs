@@ -21,7 +21,7 @@ pub use error::{DestinationConfError, ResolveError};
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
 use schemes::Parts;
-pub(crate) use schemes::{ACK, ENVELOPE};
+pub(crate) use schemes::{ACK, ENVELOPE, FRAME};
 pub use storage::{Storage, StorageError};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
@@ -32,7 +32,7 @@ pub const MAX_DESTINATION_CONF_CHARS: usize = 4096;
 const HEADER_PREFIX: &str = "header_";
 
 /// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
-const HEADERS_NOT_ALLOWED: [&str; 13] = [
+const HEADERS_NOT_ALLOWED: [&str; 17] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -46,6 +46,10 @@ const HEADERS_NOT_ALLOWED: [&str; 13] = [
     "upgrade",
     "expect",
     "x-logpush-push-id",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-version",
 ];
 
 /// The header by which a job chooses between gzip and a plain body, where its scheme lets it.
@@ -65,6 +69,10 @@ pub enum DestinationKind {
     Sumo,
     /// SentinelOne's collector.
     SentinelOne,
+    /// A WebSocket server.
+    WebSocket,
+    /// A Cloudflare Queue that is bound to the Worker.
+    Queue,
 }
 
 impl DestinationKind {
@@ -77,6 +85,8 @@ impl DestinationKind {
             Self::Datadog => "datadog",
             Self::Sumo => "sumo",
             Self::SentinelOne => "sentinelone",
+            Self::WebSocket => "wss",
+            Self::Queue => "queue",
         }
     }
 }
@@ -130,7 +140,9 @@ impl DestinationConf {
     /// - Of the other schemes, each says in its line of `schemes.rs` which parameters are for this service: those are no
     ///   part of the URL. What this version does not push to is checked in full, and then refused with
     ///   [`NotOffered`](DestinationConfError::NotOffered).
-    /// - With `allow_private`: `http://…`, and any other scheme to a loopback host, which is then plain HTTP on any port.
+    /// - `wss://host[:port]/path?…`: as `https://`, but for the parameters `frame` and `ack`. `queue://BINDING`: a binding of
+    ///   the Worker.
+    /// - With `allow_private`: `http://…`, `ws://…` to a loopback host, and any other scheme to a loopback host, which is then plain HTTP on any port.
     ///
     /// # Errors
     ///
@@ -250,12 +262,18 @@ fn cut(text: &str, policy: DestinationPolicy) -> Result<Parts<'_>, DestinationCo
         .split_once("://")
         .ok_or(DestinationConfError::NoScheme)?;
     let name = scheme.to_ascii_lowercase();
-    let is_plain = name == "http";
-    if is_plain && !policy.allow_private {
-        return Err(DestinationConfError::PlainHttp);
+    let (secure, refusal) = match name.as_str() {
+        "http" => ("https", Some(DestinationConfError::PlainHttp)),
+        "ws" => ("wss", Some(DestinationConfError::PlainWebSocket)),
+        other => (other, None),
+    };
+    let is_plain = refusal.is_some();
+    if let Some(refusal) = refusal
+        && !policy.allow_private
+    {
+        return Err(refusal);
     }
-    let scheme = schemes::find(if is_plain { "https" } else { &name })
-        .ok_or(DestinationConfError::UnknownScheme)?;
+    let scheme = schemes::find(secure).ok_or(DestinationConfError::UnknownScheme)?;
     if rest.contains('#') {
         return Err(DestinationConfError::Fragment);
     }

@@ -41,7 +41,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &CompressionStream) -> web_sys::WritableStream;
 
-    /// The runtime's own inflate.
+    /// The runtime's own inflate; strict: one member, and nothing behind it.
     pub type DecompressionStream;
     #[wasm_bindgen(constructor, catch)]
     pub fn new(format: &str) -> Result<DecompressionStream, JsValue>;

@@ -2,13 +2,17 @@
 //! the answer.
 
 use super::objects::now_millis;
+use super::push::Part;
+use super::records::Source;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
     self, Delivery, Encoding, Frame, Framer, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
-    TEST_MESSAGE_GZIP, storage,
+    TEST_MESSAGE_GZIP, TEST_RECORD, storage,
 };
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
+use crate::logpush::destination_conf::{
+    DestinationConf, DestinationPolicy, ResolvedDestination, Storage,
+};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -85,6 +89,35 @@ impl Probe<'_> {
         }
     }
 
+    /// The same as a push of one record.
+    async fn perform(
+        &self,
+        destination: &ResolvedDestination,
+        delivery: &Delivery,
+    ) -> Result<Outcome, String> {
+        let part = Part {
+            seq: 0,
+            kind: "inline".to_owned(),
+            object: None,
+            start: None,
+            bytes: TEST_RECORD.len() as u64,
+            records: 1,
+        };
+        let bucket = self
+            .env
+            .bucket(config::ARCHIVE)
+            .map_err(|e| e.to_string())?;
+        let source = Source {
+            bucket: &bucket,
+            parts: &[part],
+            assembly: None,
+            inline: &|_| Ok(js::bytes(TEST_RECORD)),
+        };
+        push::perform(self.env, destination, delivery, None, &source)
+            .await
+            .map_err(|e| format!("{e:?}"))
+    }
+
     async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
         let conf =
             DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
@@ -92,11 +125,15 @@ impl Probe<'_> {
             .resolve(|name| config::text(self.env, name))
             .map_err(|e| e.to_string())?;
         let id = format!("test-{}", js::unique_name());
-        let Delivery::Request {
-            request,
-            encoding,
-            frame,
-        } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
+        let (request, encoding, frame) =
+            match destination::delivery(&resolved, &destination::Push::ndjson(&id))? {
+                Delivery::Request {
+                    request,
+                    encoding,
+                    frame,
+                } => (request, encoding, frame),
+                other => return self.perform(&resolved, &other).await,
+            };
         let body = match (encoding, &frame) {
             (Encoding::Gzip, Frame::Stored) => js::bytes(&TEST_MESSAGE_GZIP).into(),
             _ => {

@@ -26,6 +26,8 @@ pub enum DestinationConfError {
     },
     /// `http://` although private destinations are not allowed.
     PlainHttp,
+    /// `ws://` although private destinations are not allowed, or to another machine.
+    PlainWebSocket,
     /// What the URL parser says about host or port.
     Url(url::ParseError),
     /// `#` somewhere.
@@ -149,6 +151,10 @@ impl fmt::Display for DestinationConfError {
             Self::PlainHttp => f.write_str(
                 "http:// sends records and credentials unencrypted; use https://, \
                  or set ALLOW_PRIVATE_DESTINATIONS if this is a test or a private network",
+            ),
+            Self::PlainWebSocket => f.write_str(
+                "ws:// sends records and credentials unencrypted; use wss://. For a test, ws:// may lead to this machine \
+                 if ALLOW_PRIVATE_DESTINATIONS is set",
             ),
             Self::Url(error) => write!(f, "is no valid URL: {error}"),
             Self::Fragment => f.write_str("must not hold #; write %23 where the character itself is meant"),

@@ -32,7 +32,7 @@ const SECRET_NAMES: [&str; 6] = ["sig", "pwd", "pass", "pw", "sas", "code"];
 pub(super) const SUMO_PATH: &str = "/receiver/v1/http/";
 
 /// Schemes whose path is no secret. Any other text is masked from its beginning (Sumo Logic's path *is* the secret).
-const OPEN_PATH_SCHEMES: [&str; 12] = [
+const OPEN_PATH_SCHEMES: [&str; 15] = [
     "https",
     "http",
     "splunk",
@@ -45,6 +45,9 @@ const OPEN_PATH_SCHEMES: [&str; 12] = [
     "bq",
     "kinesis",
     "ibmcl",
+    "wss",
+    "ws",
+    "queue",
 ];
 
 /// A destination string with `REDACTED` in place of every `header_*` value, and of the value of every parameter whose

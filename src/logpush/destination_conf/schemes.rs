@@ -25,7 +25,7 @@ pub(super) const SECRET_ACCESS_KEY: &str = "secret-access-key";
 const ROLE: &str = "sts-assume-role-arn";
 const SKIP_VERIFY: &str = "insecure-skip-verify";
 
-/// Parameter of `splunk://` that is ours: wait for the indexer's acknowledgement.
+/// Parameter of `splunk://` and `wss://` that is ours: wait until the receiver says that it has the records.
 pub(crate) const ACK: &str = "ack";
 /// Parameter and header with a collector's channel.
 const CHANNEL: &str = "channel";
@@ -34,6 +34,10 @@ const CHANNEL_HEADER: &str = "X-Splunk-Request-Channel";
 pub(crate) const ENVELOPE: [&str; 4] = ["host", "source", "sourcetype", "index"];
 /// Beginning of the paths that take events in envelopes.
 const EVENT_PATH: &str = "/services/collector/event";
+/// Parameter of `wss://`: what one frame holds.
+pub(crate) const FRAME: &str = "frame";
+/// Longest name of a binding; the platform names no limit, and nobody needs more.
+const BINDING_MAX_BYTES: usize = 128;
 
 const SPLUNK_PATHS: [&str; 4] = [
     "/services/collector/raw",
@@ -72,7 +76,7 @@ enum Settings {
 use Settings::{All, Named};
 
 #[rustfmt::skip]
-const SCHEMES: [Scheme; 12] = [
+const SCHEMES: [Scheme; 14] = [
     Scheme { name: "https", kind: Some(DestinationKind::Https), settings: Named(&[]), has_date: false, check: https },
     Scheme { name: "splunk", kind: Some(DestinationKind::Splunk), settings: Named(&[SKIP_VERIFY, ACK]), has_date: false, check: splunk },
     Scheme { name: "r2", kind: None, settings: All, has_date: true, check: r2 },
@@ -85,6 +89,8 @@ const SCHEMES: [Scheme; 12] = [
     Scheme { name: "bq", kind: None, settings: All, has_date: false, check: bq },
     Scheme { name: "kinesis", kind: None, settings: All, has_date: false, check: kinesis },
     Scheme { name: "ibmcl", kind: None, settings: Named(&[]), has_date: false, check: ibmcl },
+    Scheme { name: "wss", kind: Some(DestinationKind::WebSocket), settings: Named(&[FRAME, ACK]), has_date: false, check: wss },
+    Scheme { name: "queue", kind: Some(DestinationKind::Queue), settings: All, has_date: false, check: queue },
 ];
 
 /// A destination string, cut up.
@@ -97,7 +103,7 @@ pub(super) struct Parts<'a> {
     /// The body is to be sent without gzip.
     pub(super) plain_body: bool,
     pub(super) policy: DestinationPolicy,
-    /// It was `http://`, which only `allow_private` lets in.
+    /// It was `http://` or `ws://`, which only `allow_private` lets in.
     pub(super) is_plain: bool,
 }
 
@@ -197,6 +203,44 @@ fn splunk(parts: &Parts<'_>) -> Result<String> {
         }
     }
     Ok(url.into())
+}
+
+fn wss(parts: &Parts<'_>) -> Result<String> {
+    let url = parts.url_with(if parts.is_plain { "http" } else { "https" })?;
+    if parts.is_plain && !url.host().is_some_and(|host| host::is_loopback(&host)) {
+        return Err(DestinationConfError::PlainWebSocket);
+    }
+    for (name, must, values) in [
+        (FRAME, "record or push", ["record", "push"]),
+        (ACK, "true or false", ["true", "false"]),
+    ] {
+        parts.once(name)?;
+        let is_known =
+            |piece: &Piece| matches!(piece, Piece::Text(text) if values.contains(&text.as_str()));
+        if let Some(given) = parts.find(name)
+            && !matches!(given.value.as_deref(), Some([piece]) if is_known(piece))
+        {
+            let parameter = name.to_owned();
+            return Err(DestinationConfError::ParameterForm { parameter, must });
+        }
+    }
+    Ok(url.into())
+}
+
+fn queue(parts: &Parts<'_>) -> Result<String> {
+    parts.only(&[])?;
+    let binding = parts.front;
+    let is_binding = (1..=BINDING_MAX_BYTES).contains(&binding.len())
+        && !binding.starts_with(|c: char| c.is_ascii_digit())
+        && binding
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !is_binding {
+        return Err(
+            parts.place("the name of a binding: [[queues.producers]] binding = … in wrangler.toml")
+        );
+    }
+    Ok(parts.place_of_objects())
 }
 
 /// New Relic is reached by `https://`; its endpoint refuses what has no key, but only once records are on their way.
@@ -543,15 +587,7 @@ impl Parts<'_> {
                     known,
                 });
             }
-            let times = self
-                .parameters
-                .iter()
-                .filter(|other| other.name == given.name);
-            if times.count() > 1 {
-                return Err(DestinationConfError::ParameterTwice {
-                    parameter: given.name.clone(),
-                });
-            }
+            self.once(&given.name)?;
         }
         self.headers.first().map_or(Ok(()), |header| {
             Err(DestinationConfError::UnknownParameter {
@@ -560,6 +596,16 @@ impl Parts<'_> {
                 known,
             })
         })
+    }
+
+    /// Refuses a parameter that is there twice.
+    fn once(&self, name: &str) -> Result<()> {
+        let times = self.parameters.iter().filter(|given| given.name == name);
+        if times.count() > 1 {
+            let parameter = name.to_owned();
+            return Err(DestinationConfError::ParameterTwice { parameter });
+        }
+        Ok(())
     }
 
     /// Both halves of a key.
