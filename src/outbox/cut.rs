@@ -43,6 +43,16 @@ pub fn record_starts(
         }
         Some(starts)
     };
+    // Records of several lines each, of which the first is always the same: action lines of a bulk API, for one.
+    let by_first_line = || {
+        let lines = by_line();
+        let each = lines.len().checked_div(usize::try_from(records).ok()?)?;
+        let starts: Vec<usize> = lines.iter().step_by(each.max(1)).copied().collect();
+        let line = |start: usize| bytes.get(start..)?.split(|byte| *byte == b'\n').next();
+        let first = line(0)?;
+        let is_repeated = starts.iter().all(|start| line(*start) == Some(first));
+        (lines.len() == each * starts.len() && is_repeated).then_some(starts)
+    };
     let fits = |starts: &Vec<usize>| starts.len() as u64 == records && starts.first() == Some(&0);
     if !delimiter.is_empty()
         && let Some(starts) = Some(by_delimiter()).filter(fits)
@@ -52,6 +62,7 @@ pub fn record_starts(
     Some(by_line())
         .filter(fits)
         .or_else(|| by_value().filter(fits))
+        .or_else(|| by_first_line().filter(fits))
 }
 
 /// The records of an entry, each with the 1 that it counts for; in one piece, with their number, when they can not be told
@@ -136,6 +147,10 @@ mod tests {
         assert_eq!(starts(",\na,b,\nc", 2, Some(",\n")), Some(vec![0, 5]));
         assert_eq!(starts("1,2\n3,4\n", 2, Some("")), Some(vec![0, 4]));
         assert_eq!(starts("{\"a\":1}{\"b\":2} ", 2, Some("")), Some(vec![0, 7]));
+        assert_eq!(
+            starts("{\"x\":{}}\n{\"a\":1}\n{\"x\":{}}\n{}\n", 2, None),
+            Some(vec![0, 17])
+        );
     }
 
     #[test]
@@ -145,6 +160,9 @@ mod tests {
             ("abcabc", 2, Some("")),
             (",a,b,c", 2, Some(",")),
             ("", 1, None),
+            ("", 0, None),
+            ("{\"x\":1}\n{\"a\":1}\n{\"x\":2}\n{}\n", 2, None),
+            ("x\nx\na\n", 2, None),
         ] {
             let assembly = delimiter.map(assembly);
             let found = record_starts(text.as_bytes(), records, assembly.as_ref());
