@@ -42,7 +42,7 @@ impl Answer<'_> {
         let body = if matches!(status, 300..=399) {
             REDIRECT.to_owned()
         } else {
-            excerpt(destination, &String::from_utf8_lossy(self.body))
+            excerpt(destination, &(super::kind(destination.kind).says)(self))
         };
         if body.is_empty() {
             format!("error {status}: error pushing: error uploading to {kind}: status:{status}")

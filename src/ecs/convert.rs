@@ -27,14 +27,18 @@ pub enum As {
     Text,
     /// A string stays; a number or a Boolean is written as a string.
     String,
-    /// A string, or an array of strings without the empty ones.
+    /// An array of strings, without the empty ones, or one string as an array of one.
     Texts,
+    /// Only what is listed at the field; anything else stays under `cloudflare.`.
+    Mapped,
     /// A string in lower case.
     Lowercase,
     /// A string in upper case.
     Uppercase,
     /// An integer of 64 bits, as a number or as decimal text, is written as a number.
     Long,
+    /// As `long`; 0, which stands for none here, stays under `cloudflare.`.
+    Nonzero,
     /// A number stays.
     Float,
     /// `true` and `false` stay; as text they are written as Booleans.
@@ -47,11 +51,12 @@ pub enum As {
     DurationMillis,
     /// A valid IPv4 or IPv6 address stays; no port, no zone.
     Ip,
-    /// An array of addresses, or one; all must be valid.
+    /// An array of addresses, or one as an array of one; all must be valid.
     Ips,
     /// A number from 1 to 65535, as a number or as text; 0 is left out.
     Port,
-    /// The number of an autonomous system, with or without `AS` before it, as a number.
+    /// The number of an autonomous system, with or without `AS` before it, as a number; 0, which is none, stays under
+    /// `cloudflare.`.
     Asn,
     /// A two-letter code in upper case; what has another form, such as `T1`, stays under `cloudflare.`.
     Country,
@@ -111,13 +116,15 @@ pub enum Made {
 
 impl As {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::Text,
         Self::String,
         Self::Texts,
+        Self::Mapped,
         Self::Lowercase,
         Self::Uppercase,
         Self::Long,
+        Self::Nonzero,
         Self::Float,
         Self::Boolean,
         Self::Time,
@@ -156,9 +163,11 @@ impl As {
             Self::Text => Made::Unfit,
             Self::String => string(raw, out),
             Self::Texts => texts(raw, out),
+            Self::Mapped => Made::Stays,
             Self::Lowercase => cased(raw, out, u8::is_ascii_uppercase, u8::to_ascii_lowercase),
             Self::Uppercase => cased(raw, out, u8::is_ascii_lowercase, u8::to_ascii_uppercase),
-            Self::Long => number::long(raw, out),
+            Self::Nonzero if number::integer(raw) == Some(0) => Made::Stays,
+            Self::Long | Self::Nonzero => number::long(raw, out),
             Self::Float
                 if raw
                     .first()
@@ -172,7 +181,7 @@ impl As {
             Self::DurationSeconds => number::duration(raw, 9, out),
             Self::DurationMillis => number::duration(raw, 6, out),
             Self::Ip => network::ip(raw),
-            Self::Ips => network::ips(raw),
+            Self::Ips => network::ips(raw, out),
             Self::Port => network::port(raw, out),
             Self::Asn => network::asn(raw, out),
             Self::Country => network::country(raw, out),
@@ -269,7 +278,7 @@ fn string(raw: &[u8], out: &mut Vec<u8>) -> Made {
 
 fn texts(raw: &[u8], out: &mut Vec<u8>) -> Made {
     if is_text(raw) {
-        return Made::AsItIs;
+        return array_of_one(raw, out);
     }
     let is_fit = raw.first() == Some(&b'[')
         && json::elements(raw).all(|element| is_text(element) || element == b"null");
@@ -278,6 +287,14 @@ fn texts(raw: &[u8], out: &mut Vec<u8>) -> Made {
     } else {
         Made::Unfit
     }
+}
+
+/// ECS wants an array where there can be several.
+fn array_of_one(raw: &[u8], out: &mut Vec<u8>) -> Made {
+    out.push(b'[');
+    out.extend_from_slice(raw);
+    out.push(b']');
+    Made::Written
 }
 
 fn cased(raw: &[u8], out: &mut Vec<u8>, is_other: fn(&u8) -> bool, turn: fn(&u8) -> u8) -> Made {

@@ -200,7 +200,7 @@ impl<'r> Run<'r> {
         let mut stays = field.is_kept;
         let mut is_unfit = None;
         for target in &field.targets {
-            match self.output(target, raw, false, &mut is_unfit) {
+            match self.output(target, raw, &mut is_unfit) {
                 Outcome::AtHome => self.scratch.at_home.set(index, true),
                 Outcome::Nothing => {}
                 Outcome::Stays => stays = true,
@@ -220,16 +220,16 @@ impl<'r> Run<'r> {
                 .slot
                 .and_then(|slot| self.scratch.homes.get(slot))
                 .is_some_and(|home| *home != Home::Free);
-            if is_taken {
-                continue;
-            }
             let mut is_unfit = None;
-            match self.output(target, raw, true, &mut is_unfit) {
+            match self.output(target, raw, &mut is_unfit) {
                 Outcome::AtHome => self.scratch.at_home.set(*index, true),
                 Outcome::Nothing => {}
+                // Giving way to another value too: another output of this field may be at home, and this part would be lost.
                 Outcome::Stays => self.scratch.rest.set(*index, true),
             }
-            self.surprised(is_unfit);
+            if !is_taken {
+                self.surprised(is_unfit);
+            }
         }
     }
 
@@ -242,13 +242,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn output(
-        &mut self,
-        target: &Target,
-        whole: &'r [u8],
-        gives_way: bool,
-        unfit: &mut Option<As>,
-    ) -> Outcome {
+    fn output(&mut self, target: &Target, whole: &'r [u8], unfit: &mut Option<As>) -> Outcome {
         let raw = if target.at.is_empty() {
             whole
         } else {
@@ -282,8 +276,6 @@ impl<'r> Run<'r> {
         };
         if self.offer(slot, home) {
             Outcome::AtHome
-        } else if gives_way {
-            Outcome::Nothing
         } else {
             Outcome::Stays
         }
@@ -363,8 +355,13 @@ impl<'r> Run<'r> {
                 .iter()
                 .any(|known| text.eq_ignore_ascii_case(known.as_bytes()))
         };
+        let holds = |word: &String| {
+            text.split(|byte| !byte.is_ascii_alphanumeric())
+                .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        };
         (when.is.is_empty() || is_one_of(&when.is))
             && !is_one_of(&when.is_not)
+            && (when.words.is_empty() || when.words.iter().any(holds))
             && when
                 .at_least
                 .is_none_or(|least| convert::integer(raw).is_some_and(|n| n >= least))

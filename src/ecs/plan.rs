@@ -309,9 +309,10 @@ mod tests {
             for when in &table.when {
                 let comparisons = usize::from(!when.is.is_empty())
                     + usize::from(!when.is_not.is_empty())
+                    + usize::from(!when.words.is_empty())
                     + usize::from(when.at_least.is_some());
                 assert!(comparisons > 0 && !when.set.is_empty(), "{name}: {when:?}");
-                for text in when.is.iter().chain(&when.is_not) {
+                for text in when.is.iter().chain(&when.is_not).chain(&when.words) {
                     assert_eq!(*text, text.to_ascii_lowercase(), "{name}");
                 }
             }

@@ -26,7 +26,7 @@
 //! | `as` | one of [`As`], what is done to the value; `text` if unset |
 //! | `at` | names and indices that lead to the value inside the field: `["Exceptions", 0, "Message"]` without the first |
 //! | `map` | texts (in lower case) and what is written for them, `null` for nothing; other values go through `as` |
-//! | `weak` | only when nobody else has that place; giving way is no conflict |
+//! | `weak` | only when nobody else has that place; giving way is no surprise, and to an equal value no loss |
 //! | `keep` | the whole field stays under `cloudflare.` as well, because the outputs hold but a part of it |
 //!
 //! A field that has put something into one of its places is at home there. It stays under `cloudflare.` (as well) when one
@@ -34,7 +34,7 @@
 //! the place: fields in order, then weak outputs in order, then `when` in order, then `set`.
 //!
 //! **`when`**: what is set if a field has a value: `is` and `is_not` compare texts, numbers and Booleans without regard to
-//! case, `at_least` integers. A field that is missing, null or empty meets nothing. `at` as above. The field itself goes
+//! case, `words` looks for one of its words between characters that are no letters or digits, `at_least` compares integers. A field that is missing, null or empty meets nothing. `at` as above. The field itself goes
 //! where `fields` says.
 //!
 //! **`set`**: what is set in every event that has nothing there. `event.dataset` is set for every table.
@@ -65,7 +65,43 @@ pub const COMMON: &str = "_common";
 /// Names without `.json`, in byte order.
 const FILES: &[(&str, &str)] = files! {
     "_common"
+    "access_requests"
+    "account_abuse_protection_events"
+    "audit_logs"
+    "audit_logs_v2"
+    "biso_user_actions"
+    "casb_findings"
+    "device_posture_results"
+    "dex_application_tests"
+    "dex_device_state_events"
+    "dlp_forensic_copies"
+    "dns_firewall_logs"
     "dns_logs"
+    "email_security_alerts"
+    "email_security_post_delivery_events"
+    "firewall_events"
+    "gateway_dns"
+    "gateway_http"
+    "gateway_network"
+    "http_requests"
+    "ipsec_logs"
+    "magic_bgp_logs"
+    "magic_ids_detections"
+    "mcp_portal_logs"
+    "mnm_flow_logs"
+    "nel_reports"
+    "network_analytics_logs"
+    "page_shield_events"
+    "sinkhole_http_logs"
+    "spectrum_events"
+    "ssh_logs"
+    "turnstile_events"
+    "warp_config_changes"
+    "warp_toggle_changes"
+    "websocket_analytics"
+    "workers_trace_events"
+    "zaraz_events"
+    "zero_trust_network_sessions"
 };
 
 /// A JSON object whose members keep their order.
@@ -199,6 +235,8 @@ pub struct When {
     pub is: Vec<String>,
     /// A value, but none of these texts, in lower case.
     pub is_not: Vec<String>,
+    /// Holds one of these words, in lower case.
+    pub words: Vec<String>,
     /// An integer of at least this.
     pub at_least: Option<i64>,
     /// Places and what is set there.

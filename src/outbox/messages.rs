@@ -41,6 +41,9 @@ pub struct Append {
     pub batch_id: String,
     /// When the batch was received, unix milliseconds. Counters go to this minute.
     pub received_at_millis: u64,
+    /// Earliest event time in the batch, unix milliseconds, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_event_millis: Option<u64>,
     /// Latest event time in the batch, unix milliseconds, if it is known.
     #[serde(default)]
     pub last_event_millis: Option<u64>,
@@ -165,6 +168,10 @@ pub struct Summary {
     pub oldest_waiting_millis: Option<u64>,
     /// Attempts of the current push.
     pub attempts: u32,
+    /// Records that the destination has taken and not yet acknowledged; they are among those that wait.
+    pub unacknowledged_records: u64,
+    /// When it took them, unix milliseconds.
+    pub taken_at_millis: Option<u64>,
     /// When the last push was accepted, unix milliseconds.
     pub last_success_millis: Option<u64>,
     /// When the last attempt failed, unix milliseconds; unset again after a success.

@@ -46,10 +46,7 @@ extern "C" {
     #[wasm_bindgen(constructor, catch)]
     pub fn new(format: &str) -> Result<DecompressionStream, JsValue>;
     #[wasm_bindgen(method, catch, js_name = pipeThrough)]
-    fn pipe_through(
-        this: &ByteStream,
-        transform: &JsValue,
-    ) -> Result<web_sys::ReadableStream, JsValue>;
+    fn pipe_through(this: &ByteStream, transform: &JsValue) -> Result<JsValue, JsValue>;
 
     /// An R2 bucket; the SDK's builder only begins a put when it is awaited, ours has to begin at once.
     pub type R2Bucket;
@@ -79,17 +76,31 @@ extern "C" {
     fn random_uuid() -> String;
 }
 
+/// WebCrypto.
+pub mod subtle {
+    use super::{Array, JsValue, Promise, Uint8Array, wasm_bindgen};
+
+    #[wasm_bindgen]
+    extern "C" {
+        /// Makes a key of its bytes.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+        pub fn import_key(
+            format: &str,
+            bytes: &Uint8Array,
+            algorithm: &JsValue,
+            may_leave: bool,
+            uses: &Array,
+        ) -> Result<Promise, JsValue>;
+        /// Signs bytes.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
+        pub fn sign(algorithm: &str, key: &JsValue, bytes: &Uint8Array)
+        -> Result<Promise, JsValue>;
+    }
+}
+
 /// A name that no other attempt has.
 pub fn unique_name() -> String {
     random_uuid()
-}
-
-/// What comes out of `transform`, a pair of streams.
-pub fn pipe_through(
-    stream: &web_sys::ReadableStream,
-    transform: &JsValue,
-) -> Result<web_sys::ReadableStream, JsValue> {
-    stream.unchecked_ref::<ByteStream>().pipe_through(transform)
 }
 
 /// The text of a thrown value.
@@ -132,6 +143,12 @@ pub fn concatenated<'b>(blocks: impl Iterator<Item = &'b [u8]>, length: usize) -
         at = end;
     }
     joined
+}
+
+/// A stream of gzip, inflated. One member, and nothing behind it: anything else is an error of the stream.
+pub fn gunzipped(stream: &JsValue) -> Result<JsValue, JsValue> {
+    let inflate = DecompressionStream::new("gzip")?;
+    stream.unchecked_ref::<ByteStream>().pipe_through(&inflate)
 }
 
 /// Reads a stream of bytes in large blocks, in one buffer that goes back and forth.

@@ -82,9 +82,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
     }
     let copied = copy(env, &job, &debt.object, &routes)
         .await
-        .map_err(|e| match e {
-            SourceError::Gone { reason, .. } | SourceError::Failed(reason) => reason,
-        })?;
+        .map_err(SourceError::into_reason)?;
     let Copied {
         records, surprises, ..
     } = copied;
@@ -95,6 +93,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
         job_id: job.id,
         batch_id: debt.batch_id.clone(),
         received_at_millis: debt.received_at_millis,
+        first_event_millis: copied.first_event_millis,
         last_event_millis: copied.last_event_millis,
         segments: copied.segments,
         assembly: copied.assembly,
@@ -128,6 +127,8 @@ pub struct Copied {
     pub inline: Uint8Array,
     /// What is around and between them in a push.
     pub assembly: Option<Assembly>,
+    /// Earliest event time, unix milliseconds.
+    pub first_event_millis: Option<u64>,
     /// Latest event time, unix milliseconds.
     pub last_event_millis: Option<u64>,
     /// What was odd in records that were written out as events.
@@ -155,8 +156,8 @@ impl Copied {
                 kind: kind.to_owned(),
                 object,
                 start,
-                bytes: segment.bytes,
                 records: segment.records,
+                bytes: segment.bytes,
             };
             let inline = |_| {
                 let end = at.saturating_add(segment.bytes as u32);
@@ -243,6 +244,7 @@ async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Cop
             segments: ready.segments,
             inline: ready.inline,
             assembly: ready.assembly,
+            first_event_millis: pipeline.first_event_millis(),
             last_event_millis: pipeline.last_event_millis(),
             spooled: ready.spooled,
         }),

@@ -76,8 +76,7 @@ fn a_dataset_has_fields_default_fields_and_jobs() {
 fn checks_answer_with_a_verdict_and_store_nothing() {
     let store = store_with_a_job();
     let before = call(&store, "GET", JOBS, &Value::Null);
-    let s3 =
-        "s3:// is not offered in this version; the schemes offered are https, splunk, wss, queue";
+    let s3 = "access-key-id: is missing; send access-key-id=, with the id of an access key; without one only Cloudflare itself may write there";
     let verdict = |message: &str| json!({"message": message, "valid": message.is_empty()});
     let destination = |conf: &str| json!({"destination_conf": conf});
     let table = [

@@ -19,9 +19,12 @@ pub fn ip(raw: &[u8]) -> Made {
 }
 
 /// A list of valid addresses.
-pub fn ips(raw: &[u8]) -> Made {
+pub fn ips(raw: &[u8], out: &mut Vec<u8>) -> Made {
+    if is_ip(raw) {
+        return super::array_of_one(raw, out);
+    }
     let is_list = raw.first() == Some(&b'[') && json::elements(raw).all(is_ip);
-    if is_list { Made::AsItIs } else { ip(raw) }
+    if is_list { Made::AsItIs } else { Made::Unfit }
 }
 
 pub fn port(raw: &[u8], out: &mut Vec<u8>) -> Made {
@@ -48,6 +51,10 @@ pub fn asn(raw: &[u8], out: &mut Vec<u8>) -> Made {
     else {
         return Made::Unfit;
     };
+    // AS 0 is reserved (RFC 7607): the address is in none, or nobody looked.
+    if number == 0 {
+        return Made::Stays;
+    }
     if !is_text(raw) {
         return Made::AsItIs;
     }

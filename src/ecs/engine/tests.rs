@@ -195,3 +195,33 @@ fn a_record_of_nothing_is_an_event() {
         );
     }
 }
+
+#[test]
+fn what_gives_way_is_lost_only_when_the_same_is_there() {
+    let line = |uri: &str| json!({"ClientRequestPath": "/a", "ClientRequestURI": uri});
+    let found = event("http_requests", &line("/a?b=c"));
+    assert_eq!(found["url"], json!({"path": "/a", "query": "b=c"}));
+    assert_eq!(found.get("cloudflare"), None);
+    // The query has its place, and the other path would be gone.
+    let (text, surprises) = event_of("http_requests", &[], &line("//a?b=c").to_string());
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found["url"], json!({"path": "/a", "query": "b=c"}));
+    assert_eq!(found["cloudflare"], json!({"ClientRequestURI": "//a?b=c"}));
+    assert_eq!(surprises, Surprises::default());
+    let found = event("http_requests", &json!({"ClientRequestURI": "/a"}));
+    assert_eq!(found["url"], json!({"path": "/a"}));
+}
+
+#[test]
+fn words_are_whole_words_and_the_first_condition_counts() {
+    for (action, kind) in [
+        ("token_create", "creation"),
+        ("Delete API token", "deletion"),
+        ("address_book", "change"),
+        ("del-add", "deletion"),
+        ("recreated", "change"),
+    ] {
+        let found = event("audit_logs", &json!({"ActionType": action}));
+        assert_eq!(found["event"]["type"], json!([kind]), "{action}");
+    }
+}

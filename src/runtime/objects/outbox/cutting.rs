@@ -26,8 +26,8 @@ impl Outbox {
             kind: head.kind.clone(),
             object: head.object.clone(),
             start: head.start,
-            bytes: head.bytes,
             records: head.records,
+            bytes: head.bytes,
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
@@ -39,7 +39,7 @@ impl Outbox {
         let copy = bytes.to_vec();
         let starts = cut::record_starts(&copy, head.records, assembly.as_ref());
         let parts = starts.map(|starts| {
-            let parts = cut::parts(&starts, copy.len(), limits.max_records, limits.max_bytes);
+            let parts = cut::parts(&starts, copy.len(), &limits);
             let begin = |record: usize| starts.get(record).copied().unwrap_or(copy.len());
             let parts = parts
                 .into_iter()
@@ -64,8 +64,8 @@ impl Outbox {
             for (number, (record, begin)) in parts.iter().enumerate() {
                 sql.run(
                     "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                        assembly, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, kind, object, ?, ?,
-                        assembly, last_event FROM entries WHERE seq = ?",
+                        assembly, first_event, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, kind, object, ?, ?,
+                        assembly, first_event, last_event FROM entries WHERE seq = ?",
                     params![
                         (parts.len() - number) as u64,
                         record - records,
@@ -127,7 +127,8 @@ impl Outbox {
                 };
                 sql.run(
                     "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                        last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, ?, ?, ?, ?, last_event
+                        first_event, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, ?, ?, ?, ?,
+                        first_event, last_event
                         FROM entries WHERE seq = ?",
                     params![
                         count - number as i64,
