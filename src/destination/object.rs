@@ -247,7 +247,7 @@ pub(super) fn element<'b>(body: &'b [u8], name: &str) -> Option<&'b str> {
 }
 
 /// The `<Code>` of an error: a word such as `AccessDenied`. The rest of such an answer repeats parts of the credentials.
-pub(super) fn code<'b>(body: &'b [u8]) -> Option<&'b str> {
+pub(super) fn code(body: &[u8]) -> Option<&str> {
     let is_code = |code: &&str| {
         code.len() <= 64
             && code

@@ -313,9 +313,11 @@ impl Attempt<'_> {
         }
         let options = js::object(&[("httpMetadata", js::object(&metadata))]);
         let body = content.piece(0, content.bytes()).await?;
-        let put = JsValue::from(bucket.as_ref().clone())
-            .unchecked_into::<R2Bucket>()
-            .put(&self.object.name, &body, &options);
+        let put = bucket.as_ref().clone().unchecked_into::<R2Bucket>().put(
+            &self.object.name,
+            &body,
+            &options,
+        );
         let done = match put {
             Ok(promise) => JsFuture::from(promise).await,
             Err(e) => Err(e),
