@@ -25,8 +25,10 @@ export interface Fault {
   code?: string;
   /** … or the server is asked and its answer lost … */
   lose?: true;
-  /** … or nothing ever comes. */
+  /** … or nothing ever comes … */
   hang?: true;
+  /** … or it is asked as if our clock were this much ahead. */
+  aheadMillis?: number;
 }
 
 export type Step = "put" | "begin" | "part" | "complete" | "abort";
@@ -109,8 +111,13 @@ export class S3Way extends StandIn {
     const fault = this.next(message);
     if (isAnswered(fault, response)) return;
     const [host, port] = this.#target.split(":");
+    const path = (message.url ?? "").replace(/X-Amz-Date=(\d{4})(\d\d)(\d\dT\d\d)(\d\d)(\d\d)Z/, (stamp, year, month, hour, minute, second) => {
+      if (fault?.aheadMillis === undefined) return stamp;
+      const shifted = Date.parse(`${year}-${month}-${hour}:${minute}:${second}Z`) + fault.aheadMillis;
+      return `X-Amz-Date=${new Date(shifted).toISOString().replace(/[-:]|\.\d+/g, "")}`;
+    });
     // `Host` as it came: it is signed.
-    const passed = request({ host, port, method: message.method, path: message.url, headers: message.headers }, (answer) => {
+    const passed = request({ host, port, method: message.method, path, headers: message.headers }, (answer) => {
       void bodyOf(answer).then((text) => {
         if (fault?.lose) return void response.destroy();
         response.writeHead(answer.statusCode ?? 502, answer.headers).end(text);
