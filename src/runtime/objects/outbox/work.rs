@@ -167,11 +167,19 @@ impl Outbox {
         let has_dead = self
             .sql()?
             .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
-        // Dead letters wait for nothing, but they go when the job does.
-        if self.held()?.records == 0 && has_dead.length() == 0 {
+        if self.held()?.records == 0 {
             self.has_news.set(false);
             self.job_changed.set(false);
-            return Ok(None);
+            // Dead letters wait for nothing, but they go when the job does.
+            let is_over = has_dead.length() > 0
+                && self
+                    .job()
+                    .await?
+                    .is_some_and(|row| row.deleted_at.is_some());
+            // Without setting the alarm again: an idle outbox sleeps.
+            if !is_over && !self.has_news.get() && !self.job_changed.get() {
+                return Ok(None);
+            }
         }
         self.rearm().await?;
         let mut row = self.job().await?;
