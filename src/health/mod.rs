@@ -1,5 +1,7 @@
 //! What a person or a machine asks to see whether all is well.
 
 pub mod alerts;
+pub mod graphql;
 pub mod log;
+pub mod query;
 pub mod stats;
