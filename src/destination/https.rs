@@ -1,16 +1,37 @@
 //! Any HTTPS endpoint, as Logpush's own `https://` destination speaks to it.
 
-use super::{Answer, Meaning, PUSH_ID_HEADER, Push, Request, USER_AGENT};
+use super::{
+    Answer, Delivery, Encoding, Kind, Limits, Meaning, PUSH_ID_HEADER, Push, Request, USER_AGENT,
+};
 use crate::logpush::destination_conf::ResolvedDestination;
+
+pub(super) const KIND: Kind = Kind {
+    limits: Limits::NONE,
+    delivery,
+    meaning,
+};
 
 /// Try again; how long to wait stands in the answer's header.
 pub(super) const LATER: Meaning = Meaning::RetryLater {
     retry_after_secs: None,
 };
 
-/// One POST. A job may say another `Content-Type` and `User-Agent`; nothing else of ours is its to set, which the
-/// parser of destination strings sees to.
-pub(super) fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
+/// One POST of gzip.
+fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delivery, String> {
+    let encoding = Encoding::Gzip;
+    Ok(Delivery::Request {
+        request: post(destination, push, encoding),
+        encoding,
+    })
+}
+
+/// A POST with our headers and the job's. A job may say another `Content-Type` and `User-Agent`; nothing else of ours is
+/// its to set, which the parser of destination strings sees to.
+pub(super) fn post(
+    destination: &ResolvedDestination,
+    push: &Push<'_>,
+    encoding: Encoding,
+) -> Request {
     let jobs_own = |ours: &str| {
         destination
             .headers
@@ -18,15 +39,20 @@ pub(super) fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Req
             .any(|(name, _)| name.eq_ignore_ascii_case(ours))
     };
     let ours = [
-        ("Content-Type", push.content_type, true),
-        ("User-Agent", USER_AGENT, true),
-        ("Content-Encoding", "gzip", push.gzip),
-        (PUSH_ID_HEADER, push.id, true),
+        ("Content-Type", push.content_type),
+        ("User-Agent", USER_AGENT),
+        (
+            "Content-Encoding",
+            match encoding {
+                Encoding::Gzip => "gzip",
+            },
+        ),
+        (PUSH_ID_HEADER, push.id),
     ];
     let ours = ours
         .into_iter()
-        .filter(|(name, _, wanted)| *wanted && !jobs_own(name))
-        .map(|(name, value, _)| (name.to_owned(), value.to_owned()));
+        .filter(|(name, _)| !jobs_own(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Request {
         method: "POST",
         url: destination.url.clone(),

@@ -1,7 +1,11 @@
-//! From a payload to the request that pushes it, and from the answer to what comes next. One file a scheme.
+//! From a payload to what has to be sent, and from the answer to what comes next. One file a kind of destination, with
+//! the same things in each: `KIND`, `delivery` and `meaning`.
 //!
-//! Nothing here sends, waits or counts attempts: the caller performs the [`Request`], hands the [`Answer`] back, and
+//! Nothing here sends, waits or counts attempts: the caller performs the [`Delivery`], hands the [`Answer`] back, and
 //! decides when to try again.
+//!
+//! A new kind is a file here, its line in [`kind`], and the line of its scheme in `logpush/destination_conf/schemes.rs`,
+//! which says what its string looks like.
 
 use std::fmt;
 
@@ -30,18 +34,15 @@ pub struct Push<'a> {
     pub id: &'a str,
     /// Media type of the payload, unless the job has a `header_Content-Type`.
     pub content_type: &'a str,
-    /// Whether the payload is compressed with gzip.
-    pub gzip: bool,
 }
 
 impl<'a> Push<'a> {
-    /// A push in the usual form: NDJSON, compressed with gzip.
+    /// A push in the usual form: NDJSON.
     #[must_use]
-    pub fn ndjson_gzip(id: &'a str) -> Self {
+    pub fn ndjson(id: &'a str) -> Self {
         Self {
             id,
             content_type: "application/x-ndjson",
-            gzip: true,
         }
     }
 }
@@ -112,6 +113,74 @@ pub enum Meaning {
     ContentRefused,
 }
 
+/// What sets a kind of destination apart.
+struct Kind {
+    /// What it takes at most.
+    limits: Limits,
+    /// How a payload gets there.
+    delivery: fn(&ResolvedDestination, &Push<'_>) -> Result<Delivery, String>,
+    /// What an answer means; `None` when the destination has the payload.
+    meaning: fn(&Answer<'_>) -> Option<Meaning>,
+}
+
+fn kind(kind: DestinationKind) -> &'static Kind {
+    match kind {
+        DestinationKind::Https => &https::KIND,
+        DestinationKind::Splunk => &splunk::KIND,
+    }
+}
+
+/// What a destination takes in one push, where it says so; a job's own limits may be lower.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Raw bytes.
+    pub max_bytes: Option<u64>,
+    /// Records.
+    pub max_records: Option<u64>,
+}
+
+impl Limits {
+    /// The destination names none.
+    const NONE: Self = Self {
+        max_bytes: None,
+        max_records: None,
+    };
+}
+
+/// What the destinations of a kind take in one push.
+#[must_use]
+pub fn limits(of: DestinationKind) -> Limits {
+    kind(of).limits
+}
+
+/// How the bytes of a push are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// One gzip member.
+    Gzip,
+}
+
+/// What the caller has to do to push a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// One HTTP request with the payload as its body.
+    Request {
+        /// The request.
+        request: Request,
+        /// How the body is sent.
+        encoding: Encoding,
+    },
+}
+
+/// How a payload gets to a destination.
+///
+/// # Errors
+///
+/// Why it can not, as the job is configured: a sentence for whoever wrote the job, without secrets.
+pub fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delivery, String> {
+    (kind(destination.kind).delivery)(destination, push)
+}
+
 impl Outcome {
     /// What an answer means. `now_unix_secs` is when it came: a `Retry-After` may be a date.
     #[must_use]
@@ -120,11 +189,7 @@ impl Outcome {
         answer: &Answer<'_>,
         now_unix_secs: i64,
     ) -> Self {
-        let meaning = match destination.kind {
-            DestinationKind::Https => https::meaning(answer),
-            DestinationKind::Splunk => splunk::meaning(answer),
-        };
-        match meaning {
+        match (kind(destination.kind).meaning)(answer) {
             None => Self::Accepted,
             Some(meaning) => Self::Failed(Failure {
                 meaning: match meaning {
@@ -186,15 +251,6 @@ impl Outcome {
     }
 }
 
-/// The request that pushes a payload to a destination.
-#[must_use]
-pub fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
-    match destination.kind {
-        DestinationKind::Https => https::request(destination, push),
-        DestinationKind::Splunk => splunk::request(destination, push),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +272,11 @@ mod tests {
             status: status.parse().unwrap(),
             reason: reason.into(),
         })
+    }
+
+    fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
+        let Delivery::Request { request, .. } = delivery(destination, push).unwrap();
+        request
     }
 
     fn retry(retry_after_secs: Option<u64>, reason: &str) -> Outcome {
@@ -248,7 +309,7 @@ mod tests {
     #[test]
     fn a_push_to_https_carries_our_headers_and_the_jobs() {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let made = request(&resolve(HTTPS), &Push::ndjson_gzip("push-1"));
+        let made = request(&resolve(HTTPS), &Push::ndjson("push-1"));
         assert_eq!(made.method, "POST");
         assert_eq!(made.url, "https://h.example/in?tags=a");
         assert_eq!(
@@ -271,25 +332,25 @@ mod tests {
         let destination = resolve(
             "https://h.example/?header_content-type=application%2Fjson&header_User-agent=siem",
         );
-        let made = request(
-            &destination,
-            &Push {
-                gzip: false,
-                ..Push::ndjson_gzip("push-1")
-            },
-        );
+        let made = request(&destination, &Push::ndjson("push-1"));
         let names: Vec<String> = made
             .headers
             .iter()
             .map(|(name, _)| name.to_ascii_lowercase())
             .collect();
-        assert_eq!(names, ["x-logpush-push-id", "content-type", "user-agent"]);
-        assert_eq!(made.headers[1].1, "application/json");
+        let expected = [
+            "content-encoding",
+            "x-logpush-push-id",
+            "content-type",
+            "user-agent",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(made.headers[2].1, "application/json");
     }
 
     #[test]
     fn a_push_to_splunk_goes_to_its_raw_endpoint() {
-        let made = request(&resolve(SPLUNK), &Push::ndjson_gzip("push-1"));
+        let made = request(&resolve(SPLUNK), &Push::ndjson("push-1"));
         assert_eq!(
             made.url,
             "https://h.example:8088/services/collector/raw?channel=c"
@@ -308,7 +369,7 @@ mod tests {
     fn debug_of_a_request_shows_no_secret() {
         let made = request(
             &resolve("https://h.example/in?q=${secret:T}&header_X=${secret:T}"),
-            &Push::ndjson_gzip("p"),
+            &Push::ndjson("p"),
         );
         let shown = format!("{made:?}");
         assert!(

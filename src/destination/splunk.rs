@@ -4,8 +4,13 @@
 
 use serde::Deserialize;
 
-use super::{Answer, Meaning, Push, Request, https};
-use crate::logpush::destination_conf::ResolvedDestination;
+use super::{Answer, Kind, Meaning, https};
+
+/// The same POST as to any HTTPS endpoint: token and channel come with the destination string.
+pub(super) const KIND: Kind = Kind {
+    meaning,
+    ..https::KIND
+};
 
 /// What the collector says in its body. Everything else in there does not matter.
 #[derive(Deserialize)]
@@ -14,15 +19,10 @@ struct Reply {
     code: i64,
 }
 
-/// The same POST as to any HTTPS endpoint: token and channel come with the destination string.
-pub(super) fn request(destination: &ResolvedDestination, push: &Push<'_>) -> Request {
-    https::request(destination, push)
-}
-
 /// The collector's code, where its body has one that we know; else the status, as of any HTTPS endpoint. A 200 without a
 /// readable code is success: a load balancer in front may have replaced the body. Another 2xx is not: no collector
 /// answers so.
-pub(super) fn meaning(answer: &Answer<'_>) -> Option<Meaning> {
+fn meaning(answer: &Answer<'_>) -> Option<Meaning> {
     let reply: Option<Reply> = serde_json::from_slice(answer.body).ok();
     match reply.map(|reply| reply.code) {
         Some(0) | None if answer.status == 200 => None,

@@ -344,6 +344,26 @@ impl IngestTotals {
         self.batch_bytes.add(&other.batch_bytes);
         self.last_batch_millis = self.last_batch_millis.max(other.last_batch_millis);
     }
+
+    /// Takes away those of a ledger that were added before. When the last batch came stays.
+    pub fn take_away(&mut self, other: &Self) {
+        let less = |from: &mut u64, what: u64| *from = from.saturating_sub(what);
+        less(&mut self.batches, other.batches);
+        less(&mut self.records, other.records);
+        less(&mut self.bytes, other.bytes);
+        less(&mut self.bytes_compressed, other.bytes_compressed);
+        less(&mut self.invalid_lines, other.invalid_lines);
+        less(&mut self.tests, other.tests);
+        less(&mut self.duplicates, other.duplicates);
+        for (reason, count) in &other.invalid {
+            less(self.invalid.entry(reason.clone()).or_default(), *count);
+        }
+        let counted = self.batch_bytes.buckets.iter_mut();
+        for (count, what) in counted.zip(&other.batch_bytes.buckets) {
+            less(count, *what);
+        }
+        less(&mut self.batch_bytes.sum, other.batch_bytes.sum);
+    }
 }
 
 /// One dataset of one scope, in all time.

@@ -5,3 +5,4 @@ pub mod graphql;
 pub mod log;
 pub mod query;
 pub mod stats;
+pub mod tables;

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use url::Url;
-
 mod error;
 mod host;
 mod mask;
@@ -22,6 +20,7 @@ mod tests;
 pub use error::{DestinationConfError, ResolveError};
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
+use schemes::Parts;
 pub use storage::{Storage, StorageError};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
@@ -30,9 +29,6 @@ pub const MAX_DESTINATION_CONF_CHARS: usize = 4096;
 
 /// Beginning of the query parameters that become headers.
 const HEADER_PREFIX: &str = "header_";
-
-/// Schemes that this version pushes to.
-const OFFERED_SCHEMES: [&str; 2] = ["https", "splunk"];
 
 /// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
 const HEADERS_NOT_ALLOWED: [&str; 14] = [
@@ -51,10 +47,6 @@ const HEADERS_NOT_ALLOWED: [&str; 14] = [
     "expect",
     "x-logpush-push-id",
 ];
-
-const SPLUNK_PATHS: [&str; 2] = ["/services/collector/raw", "/services/collector/raw/1.0"];
-const SPLUNK_PORTS: [u16; 2] = [443, 8088];
-const SKIP_VERIFY: &str = "insecure-skip-verify";
 
 /// How a destination is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,11 +82,14 @@ pub struct DestinationConf {
     kind: DestinationKind,
     /// Scheme, host, port and path.
     endpoint: String,
+    /// What stays in the URL.
     parameters: Vec<Parameter>,
+    /// What is for this service.
+    settings: Vec<Parameter>,
     headers: Vec<Header>,
 }
 
-/// A query parameter that stays in the URL.
+/// A query parameter.
 #[derive(Clone, PartialEq, Eq)]
 struct Parameter {
     /// As it goes into the URL.
@@ -117,9 +112,10 @@ impl DestinationConf {
     ///   characters percent-encoded that were not.
     /// - `splunk://host[:port]/services/collector/raw?…` is the same over HTTPS, with port 443 (the default) or 8088.
     ///   `insecure-skip-verify=false` is taken out of the URL.
-    /// - Logpush's other schemes are checked in full, and then refused with
+    /// - Of the other schemes, each says in its line of `schemes.rs` which parameters are for this service: those are no
+    ///   part of the URL. What this version does not push to is checked in full, and then refused with
     ///   [`NotOffered`](DestinationConfError::NotOffered).
-    /// - With `allow_private`: `http://…`, and `splunk://` to a loopback host, which is then plain HTTP on any port.
+    /// - With `allow_private`: `http://…`, and any other scheme to a loopback host, which is then plain HTTP on any port.
     ///
     /// # Errors
     ///
@@ -132,43 +128,22 @@ impl DestinationConf {
         if text.chars().any(char::is_control) {
             return Err(DestinationConfError::ControlCharacter);
         }
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or(DestinationConfError::NoScheme)?;
-        let scheme = scheme.to_ascii_lowercase();
-        let offered = match scheme.as_str() {
-            "https" => Some((DestinationKind::Https, false)),
-            "http" if policy.allow_private => Some((DestinationKind::Https, true)),
-            "http" => return Err(DestinationConfError::PlainHttp),
-            "splunk" => Some((DestinationKind::Splunk, false)),
-            _ => None,
-        };
-        let other = schemes::known(&scheme);
-        if offered.is_none() && other.is_none() {
-            return Err(DestinationConfError::UnknownScheme);
-        }
-        if rest.contains('#') {
-            return Err(DestinationConfError::Fragment);
-        }
-        let (front, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if template::has_opening(front) {
-            return Err(DestinationConfError::PlaceholderPlace);
-        }
-        schemes::check_date(&scheme, front)?;
-        let Some((kind, plain)) = offered else {
-            let scheme = other.ok_or(DestinationConfError::UnknownScheme)?;
-            schemes::checked(scheme, front, query, policy)?;
+        let parts = cut(text, policy)?;
+        let endpoint = parts.checked()?;
+        let Some(kind) = parts.scheme.kind else {
+            let scheme = parts.scheme.name;
             return Err(DestinationConfError::NotOffered { scheme });
         };
-
-        let endpoint = endpoint(kind, plain, front, policy)?;
-        let (parameters, headers) = parameters(kind, query)?;
-        schemes::check_new_relic(&endpoint, &parameters, &headers)?;
+        let (settings, parameters) = parts
+            .parameters
+            .into_iter()
+            .partition(|given| parts.scheme.is_setting(&given.name));
         Ok(Self {
             kind,
-            endpoint: endpoint.into(),
+            endpoint,
             parameters,
-            headers,
+            settings,
+            headers: parts.headers,
         })
     }
 
@@ -187,6 +162,7 @@ impl DestinationConf {
             .chain(
                 self.parameters
                     .iter()
+                    .chain(&self.settings)
                     .filter_map(|parameter| parameter.value.as_ref()),
             )
             .flatten()
@@ -226,45 +202,39 @@ impl fmt::Debug for DestinationConf {
     }
 }
 
-/// Scheme, host, port and path, checked.
-fn endpoint(
-    kind: DestinationKind,
-    plain: bool,
-    front: &str,
-    policy: DestinationPolicy,
-) -> Result<Url, DestinationConfError> {
-    let scheme = if plain { "http" } else { "https" };
-    let url = Url::parse(&format!("{scheme}://{front}")).map_err(DestinationConfError::Url)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(DestinationConfError::UserInfo);
+/// Cuts a string up; what stands in front of the query is not looked at but for what no scheme has there.
+fn cut(text: &str, policy: DestinationPolicy) -> Result<Parts<'_>, DestinationConfError> {
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or(DestinationConfError::NoScheme)?;
+    let name = scheme.to_ascii_lowercase();
+    let is_plain = name == "http";
+    if is_plain && !policy.allow_private {
+        return Err(DestinationConfError::PlainHttp);
     }
-    let host = url
-        .host()
-        .ok_or(DestinationConfError::Url(url::ParseError::EmptyHost))?;
-    if !policy.allow_private && !host::is_public(&host) {
-        return Err(DestinationConfError::PrivateHost);
+    let scheme = schemes::find(if is_plain { "https" } else { &name })
+        .ok_or(DestinationConfError::UnknownScheme)?;
+    if rest.contains('#') {
+        return Err(DestinationConfError::Fragment);
     }
-    match kind {
-        DestinationKind::Https => Ok(url),
-        DestinationKind::Splunk if !SPLUNK_PATHS.contains(&url.path()) => {
-            Err(DestinationConfError::SplunkPath)
-        }
-        // Only reached with `allow_private`, because a loopback host is private.
-        DestinationKind::Splunk if host::is_loopback(&host) => {
-            Url::parse(&format!("http://{front}")).map_err(DestinationConfError::Url)
-        }
-        DestinationKind::Splunk => match url.port_or_known_default() {
-            Some(port) if SPLUNK_PORTS.contains(&port) => Ok(url),
-            _ => Err(DestinationConfError::SplunkPort),
-        },
+    let (front, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if template::has_opening(front) {
+        return Err(DestinationConfError::PlaceholderPlace);
     }
+    scheme.check_date(front)?;
+    let (parameters, headers) = parameters(query)?;
+    Ok(Parts {
+        scheme,
+        front,
+        parameters,
+        headers,
+        policy,
+        is_plain,
+    })
 }
 
-/// Sorts the query into what stays in the URL and what becomes headers.
-fn parameters(
-    kind: DestinationKind,
-    query: &str,
-) -> Result<(Vec<Parameter>, Vec<Header>), DestinationConfError> {
+/// Sorts the query into parameters and headers.
+fn parameters(query: &str) -> Result<(Vec<Parameter>, Vec<Header>), DestinationConfError> {
     let mut parameters = Vec::new();
     let mut headers: Vec<Header> = Vec::new();
     for (number, text) in (1..).zip(query.split('&').filter(|text| !text.is_empty())) {
@@ -300,12 +270,6 @@ fn parameters(
                 name: header,
                 value,
             });
-        } else if kind == DestinationKind::Splunk && name == SKIP_VERIFY {
-            match value.map(str::to_ascii_lowercase).as_deref() {
-                Some("false") => {}
-                Some("true") => return Err(DestinationConfError::SkipVerify),
-                _ => return Err(DestinationConfError::SkipVerifyForm),
-            }
         } else {
             let decoded = template::decode(name).unwrap_or(name.into());
             let shown = if is_token(&decoded) {

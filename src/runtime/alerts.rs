@@ -171,7 +171,7 @@ async fn post(env: &Env, webhook: &Webhook, body: &str) -> Outcome {
     };
     let body = JsValue::from_str(body);
     let sent = probe::within_deadline(async |signal: AbortSignal| {
-        let response = probe::fetch(&request, body, &signal)
+        let response = push::fetch(&request, body, &signal)
             .await
             .map_err(|e| js::describe(&e))?;
         if response.ok() {

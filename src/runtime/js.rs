@@ -203,6 +203,8 @@ pub mod sql {
         type Cursor;
         #[wasm_bindgen(method, catch, js_name = toArray)]
         fn to_array(this: &Cursor) -> Result<Array, JsValue>;
+        #[wasm_bindgen(method, getter, js_name = rowsRead)]
+        fn rows_read(this: &Cursor) -> f64;
 
         type Storage;
         #[wasm_bindgen(method, getter)]
@@ -361,6 +363,25 @@ pub mod sql {
                         .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))
                 })
                 .collect()
+        }
+
+        /// Runs a query whose rows are one text each, in the column `row`. Returns them, and how many rows SQLite read.
+        pub fn texts(
+            &self,
+            query: &str,
+            params: Vec<JsValue>,
+        ) -> worker::Result<(Vec<String>, u64)> {
+            let cursor = self.sql.exec(query, params.into_boxed_slice())?;
+            let rows = cursor.to_array()?;
+            let column = JsValue::from_str("row");
+            let text = |row: JsValue| {
+                Reflect::get(&row, &column)
+                    .ok()
+                    .and_then(|text| text.as_string())
+                    .ok_or_else(|| worker::Error::RustError("a row is no text".to_owned()))
+            };
+            let texts = rows.iter().map(text).collect::<worker::Result<_>>()?;
+            Ok((texts, cursor.rows_read() as u64))
         }
 
         /// Runs a query and returns its first row.

@@ -10,6 +10,7 @@ mod config;
 mod ingest;
 mod jobs;
 mod js;
+mod log;
 mod objects;
 mod owed;
 mod pipeline;

@@ -5,15 +5,13 @@ use super::objects::now_millis;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Outcome, Request, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
 };
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Delay, Env};
 
 /// Sends test messages with the deployment's secrets.
@@ -48,7 +46,7 @@ impl DestinationTester for Probe<'_> {
         let request = storage::put(&storage, &object, now_unix_secs)?;
         let body = js::bytes(content.as_bytes());
         within_deadline(async |signal: AbortSignal| {
-            let response = fetch(&request, body.into(), &signal).await;
+            let response = push::fetch(&request, body.into(), &signal).await;
             // The runtime's own text may repeat the URL, which is signed.
             let response = response.map_err(|_| "the storage can not be reached".to_owned())?;
             if response.ok() {
@@ -79,29 +77,6 @@ pub async fn within_deadline<T, F: Future<Output = Result<T, String>>>(
     }
 }
 
-/// Performs a request.
-pub async fn fetch(
-    request: &Request,
-    body: JsValue,
-    signal: &AbortSignal,
-) -> Result<web_sys::Response, JsValue> {
-    let headers = web_sys::Headers::new()?;
-    for (name, value) in &request.headers {
-        headers.set(name, value)?;
-    }
-    let init = js::object(&[
-        ("method", request.method.into()),
-        ("headers", headers.into()),
-        ("body", body),
-        // A redirect would carry the credentials to a place that nobody configured.
-        ("redirect", "manual".into()),
-        ("signal", JsValue::clone(signal)),
-    ]);
-    Ok(JsFuture::from(js::fetch(&request.url, &init)?)
-        .await?
-        .into())
-}
-
 impl Probe<'_> {
     fn policy(&self) -> DestinationPolicy {
         DestinationPolicy {
@@ -116,9 +91,12 @@ impl Probe<'_> {
             .resolve(|name| config::text(self.env, name))
             .map_err(|e| e.to_string())?;
         let id = format!("test-{}", js::unique_name());
-        let request = destination::request(&resolved, &destination::Push::ndjson_gzip(&id));
+        let Delivery::Request {
+            request,
+            encoding: Encoding::Gzip,
+        } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
         let body = js::bytes(&TEST_MESSAGE_GZIP).into();
-        let response = match fetch(&request, body, &signal).await {
+        let response = match push::fetch(&request, body, &signal).await {
             Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),
         };

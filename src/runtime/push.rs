@@ -2,7 +2,7 @@
 
 use super::config;
 use super::js::{self, BlockReader, CompressionStream};
-use crate::destination::{self, Outcome};
+use crate::destination::{self, Delivery, Encoding, Outcome, Request};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
@@ -178,14 +178,30 @@ async fn try_send(
     let form = destination::Push {
         id: push_id,
         content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
-        gzip: true,
     };
-    let request = destination::request(&resolved, &form);
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let body = body(&bucket, parts, assembly, inline).await?;
-    let headers = web_sys::Headers::new().map_err(|e| js::describe(&e))?;
+    let (request, body) = match destination::delivery(&resolved, &form) {
+        Ok(Delivery::Request {
+            request,
+            encoding: Encoding::Gzip,
+        }) => (request, gzip(&bucket, parts, assembly, inline).await?),
+        Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
+    };
+    Ok(match fetch(&request, body, signal).await {
+        Ok(response) => Reached::Answered(resolved, response),
+        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
+    })
+}
+
+/// Performs a request.
+pub async fn fetch(
+    request: &Request,
+    body: JsValue,
+    signal: &AbortSignal,
+) -> Result<web_sys::Response, JsValue> {
+    let headers = web_sys::Headers::new()?;
     for (name, value) in &request.headers {
-        headers.set(name, value).map_err(|e| js::describe(&e))?;
+        headers.set(name, value)?;
     }
     let init = js::object(&[
         ("method", request.method.into()),
@@ -195,11 +211,9 @@ async fn try_send(
         ("redirect", "manual".into()),
         ("signal", JsValue::clone(signal)),
     ]);
-    let sent = js::fetch(&request.url, &init).map_err(|e| js::describe(&e))?;
-    Ok(match JsFuture::from(sent).await {
-        Ok(response) => Reached::Answered(resolved, response.into()),
-        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
-    })
+    Ok(JsFuture::from(js::fetch(&request.url, &init)?)
+        .await?
+        .into())
 }
 
 async fn outcome_of(resolved: &ResolvedDestination, response: &web_sys::Response) -> Outcome {
@@ -240,7 +254,7 @@ pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
 
 /// One gzip member. An archived object already is one; everything else is compressed by the runtime, part by part, so
 /// that no more than the compressed push and one part are in memory, and none of it in wasm.
-async fn body(
+async fn gzip(
     bucket: &Bucket,
     parts: &[Part],
     assembly: Option<&Assembly>,

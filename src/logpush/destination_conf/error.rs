@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::template::MAX_SECRET_NAME_CHARS;
-use super::{MAX_DESTINATION_CONF_CHARS, OFFERED_SCHEMES};
+use super::{MAX_DESTINATION_CONF_CHARS, schemes};
 
 /// Why a destination string was refused.
 ///
@@ -133,15 +133,15 @@ impl fmt::Display for DestinationConfError {
                 f.write_str("must not hold line breaks, tabs or other control characters; percent-encode what is meant")
             }
             Self::NoScheme => {
-                write!(f, "must begin with a scheme and ://; the schemes offered are {}", OFFERED_SCHEMES.join(", "))
+                write!(f, "must begin with a scheme and ://; the schemes offered are {}", schemes::offered())
             }
             Self::UnknownScheme => {
-                write!(f, "the scheme is not known; the schemes offered are {}", OFFERED_SCHEMES.join(", "))
+                write!(f, "the scheme is not known; the schemes offered are {}", schemes::offered())
             }
             Self::NotOffered { scheme } => write!(
                 f,
                 "{scheme}:// is not offered in this version; the schemes offered are {}",
-                OFFERED_SCHEMES.join(", ")
+                schemes::offered()
             ),
             Self::PlainHttp => f.write_str(
                 "http:// sends records and credentials unencrypted; use https://, \

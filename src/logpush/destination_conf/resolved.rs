@@ -26,6 +26,8 @@ pub struct ResolvedDestination {
     pub url: String,
     /// The job's own headers, in the order of the destination string. They hold secrets.
     pub headers: Vec<(String, String)>,
+    /// Parameters that are for this service, percent-decoded. They may hold secrets.
+    settings: Vec<(String, String)>,
     /// How the destination is spoken to.
     pub kind: DestinationKind,
     /// What must not be shown, longest first.
@@ -106,9 +108,30 @@ impl DestinationConf {
             }
         }
 
+        let mut settings = Vec::with_capacity(self.settings.len());
+        for setting in &self.settings {
+            let mut value = String::new();
+            for piece in setting.value.iter().flatten() {
+                match piece {
+                    Piece::Text(text) => value.push_str(&decode(text).unwrap_or_default()),
+                    Piece::Secret(name) => {
+                        let secret = find(name)?;
+                        value.push_str(&secret);
+                        secrets.push(secret);
+                    }
+                }
+            }
+            let name = decode(&setting.name).unwrap_or_default();
+            if is_secret_name(&name) {
+                secrets.push(value.clone());
+            }
+            settings.push((name.into_owned(), value));
+        }
+
         Ok(ResolvedDestination {
             url,
             headers,
+            settings,
             kind: self.kind,
             secrets: searchable(secrets),
         })
@@ -133,6 +156,15 @@ fn searchable(secrets: Vec<String>) -> Vec<String> {
 }
 
 impl ResolvedDestination {
+    /// A parameter that is for this service; `None` when it is not given, or empty.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings
+            .iter()
+            .find(|(given, value)| given == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
     /// The text with `REDACTED` in place of everything in it that is a secret of this destination: header values, their
     /// parts behind an authentication scheme, parameters that sound secret, and whatever came from a `${secret:NAME}`.
     ///

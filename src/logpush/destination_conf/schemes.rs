@@ -1,5 +1,6 @@
-//! Logpush's destinations that this version does not push to. Their strings are checked to the last parameter all the
-//! same, so that a mistake is named where it is made and not when the scheme is offered one day.
+//! The schemes of destination strings: one line each in [`SCHEMES`], and one function that checks what stands behind the
+//! `://` and says where it leads. A string is checked to the last parameter, so that a mistake is named where it is made,
+//! also for a scheme that this version does not push to.
 //!
 //! Source: Cloudflare's "Enable destinations" pages, summed up in this project's Logpush notes.
 
@@ -10,95 +11,151 @@ use url::{Host, Url};
 use super::template::{Piece, decode};
 use super::{
     DestinationConfError, DestinationKind, DestinationPolicy, HEADER_PREFIX, Header, Parameter,
-    REDACTED, endpoint, host, parameters,
+    REDACTED, host,
 };
 
 /// What Logpush replaces by the day (`YYYYMMDD`) in the path of an object.
 const DATE: &str = "{DATE}";
-
-/// Schemes whose path may hold [`DATE`].
-const SCHEMES_WITH_DATE: [&str; 4] = ["r2", "s3", "gs", "azure"];
 
 /// Parameter with the id of an access key.
 pub(super) const ACCESS_KEY_ID: &str = "access-key-id";
 /// Parameter with its secret.
 pub(super) const SECRET_ACCESS_KEY: &str = "secret-access-key";
 const ROLE: &str = "sts-assume-role-arn";
+const SKIP_VERIFY: &str = "insecure-skip-verify";
+
+const SPLUNK_PATHS: [&str; 2] = ["/services/collector/raw", "/services/collector/raw/1.0"];
+const SPLUNK_PORTS: [u16; 2] = [443, 8088];
 
 type Result<T> = std::result::Result<T, DestinationConfError>;
 
-type Check = fn(&Parts<'_>) -> Result<()>;
+/// Checks a string, and says where it leads: a URL without its query, or `scheme://` and what follows it.
+type Check = fn(&Parts<'_>) -> Result<String>;
 
-/// The schemes, and what each wants of what stands behind its `://`.
-const SCHEMES: [(&str, Check); 10] = [
-    ("r2", r2),
-    ("s3", s3),
-    ("gs", gs),
-    ("azure", azure),
-    ("sentinelone", sentinelone),
-    ("datadog", datadog),
-    ("sumo", sumo),
-    ("bq", bq),
-    ("kinesis", kinesis),
-    ("ibmcl", ibmcl),
+/// A scheme.
+pub(super) struct Scheme {
+    /// As Logpush writes it.
+    pub(super) name: &'static str,
+    /// How its destinations are spoken to; `None` when this version does not push to them.
+    pub(super) kind: Option<DestinationKind>,
+    /// Which parameters are for this service and no part of a URL.
+    settings: Settings,
+    /// Whether an object's path may hold [`DATE`].
+    has_date: bool,
+    check: Check,
+}
+
+/// Parameters that a destination does not get to see.
+enum Settings {
+    /// These.
+    Named(&'static [&'static str]),
+    /// Every one: the destination has no query of its own.
+    All,
+}
+
+use Settings::{All, Named};
+
+#[rustfmt::skip]
+const SCHEMES: [Scheme; 12] = [
+    Scheme { name: "https", kind: Some(DestinationKind::Https), settings: Named(&[]), has_date: false, check: https },
+    Scheme { name: "splunk", kind: Some(DestinationKind::Splunk), settings: Named(&[SKIP_VERIFY]), has_date: false, check: splunk },
+    Scheme { name: "r2", kind: None, settings: All, has_date: true, check: r2 },
+    Scheme { name: "s3", kind: None, settings: All, has_date: true, check: s3 },
+    Scheme { name: "gs", kind: None, settings: All, has_date: true, check: gs },
+    Scheme { name: "azure", kind: None, settings: Named(&[]), has_date: true, check: azure },
+    Scheme { name: "sentinelone", kind: None, settings: Named(&[]), has_date: false, check: sentinelone },
+    Scheme { name: "datadog", kind: None, settings: Named(&[]), has_date: false, check: datadog },
+    Scheme { name: "sumo", kind: None, settings: Named(&[]), has_date: false, check: sumo },
+    Scheme { name: "bq", kind: None, settings: All, has_date: false, check: bq },
+    Scheme { name: "kinesis", kind: None, settings: All, has_date: false, check: kinesis },
+    Scheme { name: "ibmcl", kind: None, settings: Named(&[]), has_date: false, check: ibmcl },
 ];
 
 /// A destination string, cut up.
 pub(super) struct Parts<'a> {
-    scheme: &'static str,
+    pub(super) scheme: &'static Scheme,
     /// From behind `://` to the `?`.
-    front: &'a str,
-    parameters: Vec<Parameter>,
-    headers: Vec<Header>,
-    policy: DestinationPolicy,
+    pub(super) front: &'a str,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) headers: Vec<Header>,
+    pub(super) policy: DestinationPolicy,
+    /// It was `http://`, which only `allow_private` lets in.
+    pub(super) is_plain: bool,
 }
 
-/// The name of one of Logpush's other schemes, as Logpush writes it.
-pub(super) fn known(scheme: &str) -> Option<&'static str> {
-    SCHEMES
-        .iter()
-        .find(|(known, _)| *known == scheme)
-        .map(|(known, _)| *known)
+/// The scheme of a name, in lower case.
+pub(super) fn find(name: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|scheme| scheme.name == name)
 }
 
-/// Refuses `{DATE}` where nothing replaces it.
-pub(super) fn check_date(scheme: &str, front: &str) -> Result<()> {
-    let upper = front.to_ascii_uppercase();
-    let has_date = upper.contains(DATE) || upper.contains("%7BDATE%7D");
-    if has_date && !SCHEMES_WITH_DATE.contains(&scheme) {
-        return Err(DestinationConfError::DatePlace);
+/// The names of the schemes that this version pushes to, with commas.
+pub(super) fn offered() -> String {
+    let offered = SCHEMES.iter().filter(|scheme| scheme.kind.is_some());
+    offered
+        .map(|scheme| scheme.name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl Scheme {
+    /// Refuses `{DATE}` where nothing replaces it.
+    pub(super) fn check_date(&self, front: &str) -> Result<()> {
+        let upper = front.to_ascii_uppercase();
+        let has_date = upper.contains(DATE) || upper.contains("%7BDATE%7D");
+        if has_date && !self.has_date {
+            return Err(DestinationConfError::DatePlace);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether a parameter is for this service and no part of a URL.
+    pub(super) fn is_setting(&self, parameter: &str) -> bool {
+        match self.settings {
+            Named(names) => names.contains(&parameter),
+            All => true,
+        }
+    }
 }
 
-/// Checks the string of a scheme that is [`known`]; `front` and `query` are what stands before and behind its `?`.
-pub(super) fn checked<'a>(
-    scheme: &'static str,
-    front: &'a str,
-    query: &str,
-    policy: DestinationPolicy,
-) -> Result<Parts<'a>> {
-    let (parameters, headers) = parameters(DestinationKind::Https, query)?;
-    let parts = Parts {
-        scheme,
-        front,
-        parameters,
-        headers,
-        policy,
-    };
-    SCHEMES
-        .iter()
-        .find(|(known, _)| *known == scheme)
-        .map_or(Ok(()), |(_, check)| check(&parts))?;
-    Ok(parts)
+impl Parts<'_> {
+    /// Checks the string, and says where it leads.
+    pub(super) fn checked(&self) -> Result<String> {
+        (self.scheme.check)(self)
+    }
+}
+
+fn https(parts: &Parts<'_>) -> Result<String> {
+    let url = parts.url_with(if parts.is_plain { "http" } else { "https" })?;
+    check_new_relic(&url, &parts.parameters, &parts.headers)?;
+    Ok(url.into())
+}
+
+fn splunk(parts: &Parts<'_>) -> Result<String> {
+    let url = parts.url()?;
+    if !SPLUNK_PATHS.contains(&url.path()) {
+        return Err(DestinationConfError::SplunkPath);
+    }
+    // A test on this machine may have any port.
+    let port = url.port_or_known_default();
+    if url.scheme() == "https" && !port.is_some_and(|port| SPLUNK_PORTS.contains(&port)) {
+        return Err(DestinationConfError::SplunkPort);
+    }
+    if let Some(given) = parts.find(SKIP_VERIFY) {
+        let text = match given.value.as_deref() {
+            Some([Piece::Text(text)]) => text.to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        match text.as_str() {
+            "false" => {}
+            "true" => return Err(DestinationConfError::SkipVerify),
+            _ => return Err(DestinationConfError::SkipVerifyForm),
+        }
+    }
+    Ok(url.into())
 }
 
 /// New Relic is reached by `https://`; its endpoint refuses what has no key, but only once records are on their way.
-pub(super) fn check_new_relic(
-    endpoint: &Url,
-    parameters: &[Parameter],
-    headers: &[Header],
-) -> Result<()> {
+fn check_new_relic(endpoint: &Url, parameters: &[Parameter], headers: &[Header]) -> Result<()> {
     let is_new_relic = endpoint
         .host_str()
         .is_some_and(|host| matches!(host, "log-api.newrelic.com" | "log-api.eu.newrelic.com"));
@@ -130,7 +187,7 @@ pub(super) fn check_new_relic(
     })
 }
 
-fn r2(parts: &Parts<'_>) -> Result<()> {
+fn r2(parts: &Parts<'_>) -> Result<String> {
     let known = &["account-id", ACCESS_KEY_ID, SECRET_ACCESS_KEY];
     parts.only(known)?;
     parts.bucket(false)?;
@@ -140,10 +197,11 @@ fn r2(parts: &Parts<'_>) -> Result<()> {
         "the 32 hexadecimal digits of an account's id",
         |id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
     )?;
-    parts.key_pair()
+    parts.key_pair()?;
+    Ok(parts.place_of_objects())
 }
 
-fn s3(parts: &Parts<'_>) -> Result<()> {
+fn s3(parts: &Parts<'_>) -> Result<String> {
     let known = &[
         "region",
         "sse",
@@ -172,17 +230,18 @@ fn s3(parts: &Parts<'_>) -> Result<()> {
     if parts.has("endpoint") || parts.has(ACCESS_KEY_ID) || parts.has(SECRET_ACCESS_KEY) {
         parts.key_pair()?;
     }
-    Ok(())
+    Ok(parts.place_of_objects())
 }
 
-fn gs(parts: &Parts<'_>) -> Result<()> {
+fn gs(parts: &Parts<'_>) -> Result<String> {
     parts.only(&[])?;
-    parts.bucket(true)
+    parts.bucket(true)?;
+    Ok(parts.place_of_objects())
 }
 
 /// A SAS URL with `azure` for `https`. What it may do is part of it, and Logpush wants it to be able to write blobs and
 /// nothing else.
-fn azure(parts: &Parts<'_>) -> Result<()> {
+fn azure(parts: &Parts<'_>) -> Result<String> {
     let known = &["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sig"];
     parts.only(known)?;
     let url = parts.url()?;
@@ -206,26 +265,29 @@ fn azure(parts: &Parts<'_>) -> Result<()> {
     })?;
     parts.form("sp", "w: the SAS may write and do nothing else", |sp| {
         sp == "w"
-    })
+    })?;
+    Ok(url.into())
 }
 
-fn sentinelone(parts: &Parts<'_>) -> Result<()> {
+fn sentinelone(parts: &Parts<'_>) -> Result<String> {
     let url = parts.url()?;
     if url.path() != "/services/collector/raw" {
         return Err(parts.place("<host>/services/collector/raw"));
     }
-    parts.required_header("header_Authorization", "Bearer%20<token>")
+    parts.required_header("header_Authorization", "Bearer%20<token>")?;
+    Ok(url.into())
 }
 
-fn datadog(parts: &Parts<'_>) -> Result<()> {
+fn datadog(parts: &Parts<'_>) -> Result<String> {
     let url = parts.url()?;
     if !matches!(url.path(), "/v1/input" | "/api/v2/logs") {
         return Err(parts.place("<host>/api/v2/logs or <host>/v1/input"));
     }
-    parts.required_header("header_DD-API-KEY", "a Datadog API key")
+    parts.required_header("header_DD-API-KEY", "a Datadog API key")?;
+    Ok(url.into())
 }
 
-fn sumo(parts: &Parts<'_>) -> Result<()> {
+fn sumo(parts: &Parts<'_>) -> Result<String> {
     // All of it is masked for readers.
     if parts.front == REDACTED {
         return Err(DestinationConfError::Masked {
@@ -237,10 +299,10 @@ fn sumo(parts: &Parts<'_>) -> Result<()> {
     if code.is_none_or(str::is_empty) {
         return Err(parts.place("<host>/receiver/v1/http/<code>"));
     }
-    Ok(())
+    Ok(url.into())
 }
 
-fn bq(parts: &Parts<'_>) -> Result<()> {
+fn bq(parts: &Parts<'_>) -> Result<String> {
     parts.only(&["credentials"])?;
     let segments: Vec<&str> = parts.front.split('/').collect();
     let is_name = |name: &str| {
@@ -269,10 +331,11 @@ fn bq(parts: &Parts<'_>) -> Result<()> {
                     .is_some_and(|rest| !rest.is_empty())
             })
         },
-    )
+    )?;
+    Ok(parts.place_of_objects())
 }
 
-fn kinesis(parts: &Parts<'_>) -> Result<()> {
+fn kinesis(parts: &Parts<'_>) -> Result<String> {
     let known = &[
         "region",
         ROLE,
@@ -299,7 +362,8 @@ fn kinesis(parts: &Parts<'_>) -> Result<()> {
                 form: "the role to assume, unless there are access-key-id and secret-access-key",
             });
         }
-        return parts.key_pair();
+        parts.key_pair()?;
+        return Ok(parts.place_of_objects());
     }
     for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY] {
         if parts.has(name) {
@@ -313,10 +377,11 @@ fn kinesis(parts: &Parts<'_>) -> Result<()> {
         ROLE,
         "an ARN such as arn:aws:iam::123456789012:role/name",
         |arn| arn.starts_with("arn:") && arn.contains(":role/"),
-    )
+    )?;
+    Ok(parts.place_of_objects())
 }
 
-fn ibmcl(parts: &Parts<'_>) -> Result<()> {
+fn ibmcl(parts: &Parts<'_>) -> Result<String> {
     parts.only(&["ibm_api_key"])?;
     let url = parts.url()?;
     let is_ingress = url
@@ -325,18 +390,44 @@ fn ibmcl(parts: &Parts<'_>) -> Result<()> {
     if url.path() != "/logs/v1/singles" || !(is_ingress || parts.policy.allow_private) {
         return Err(parts.place("<instance>.ingress.<region>.logs.cloud.ibm.com/logs/v1/singles"));
     }
-    parts.required("ibm_api_key", "an API key of IBM Cloud")
+    parts.required("ibm_api_key", "an API key of IBM Cloud")?;
+    Ok(url.into())
 }
 
 impl Parts<'_> {
     fn place(&self, form: &'static str) -> DestinationConfError {
-        let scheme = self.scheme;
+        let scheme = self.scheme.name;
         DestinationConfError::Place { scheme, form }
     }
 
-    /// Where an HTTPS request goes, checked as for `https://`.
+    /// `s3://bucket/path`, of what is no URL that anybody could ask.
+    fn place_of_objects(&self) -> String {
+        format!("{}://{}", self.scheme.name, self.front)
+    }
+
+    /// Where an HTTPS request goes. A loopback host, which only `allow_private` lets in, has no certificate: plain HTTP.
     fn url(&self) -> Result<Url> {
-        endpoint(DestinationKind::Https, false, self.front, self.policy)
+        let url = self.url_with("https")?;
+        if url.host().is_some_and(|host| host::is_loopback(&host)) {
+            return self.url_with("http");
+        }
+        Ok(url)
+    }
+
+    /// Scheme, host, port and path, checked.
+    fn url_with(&self, scheme: &str) -> Result<Url> {
+        let front = self.front;
+        let url = Url::parse(&format!("{scheme}://{front}")).map_err(DestinationConfError::Url)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(DestinationConfError::UserInfo);
+        }
+        let host = url
+            .host()
+            .ok_or(DestinationConfError::Url(url::ParseError::EmptyHost))?;
+        if !self.policy.allow_private && !host::is_public(&host) {
+            return Err(DestinationConfError::PrivateHost);
+        }
+        Ok(url)
     }
 
     fn find(&self, name: &str) -> Option<&Parameter> {
@@ -393,7 +484,7 @@ impl Parts<'_> {
 
     /// Refuses parameters that the scheme does not have, and those that are there twice.
     fn only(&self, known: &'static [&'static str]) -> Result<()> {
-        let scheme = self.scheme;
+        let scheme = self.scheme.name;
         for (number, given) in (1..).zip(&self.parameters) {
             if !known.contains(&given.name.as_str()) {
                 // Without a `=` the text may be a value that lost its name.

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::schemes::{ACCESS_KEY_ID, Parts, SECRET_ACCESS_KEY};
 use super::template::{Piece, decode};
-use super::{DestinationConfError, DestinationPolicy, ResolveError, host, schemes};
+use super::{DestinationConfError, DestinationPolicy, ResolveError, cut, host};
 
 /// Storage that is spoken to with the S3 API, with its credentials filled in.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,16 +41,12 @@ impl Storage {
         policy: DestinationPolicy,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, StorageError> {
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let parts = cut(text, policy)?;
+        let (scheme, front) = (parts.scheme.name, parts.front);
+        if !["s3", "r2"].contains(&scheme) {
             return Ok(None);
-        };
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "s3" => "s3",
-            "r2" => "r2",
-            _ => return Ok(None),
-        };
-        let (front, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let parts = schemes::checked(scheme, front, query, policy)?;
+        }
+        parts.checked()?;
         if !parts.has(ACCESS_KEY_ID) {
             return Ok(None);
         }

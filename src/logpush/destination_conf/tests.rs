@@ -1,5 +1,6 @@
 use super::DestinationConfError as E;
 use super::*;
+use url::Url;
 
 const PUBLIC: DestinationPolicy = DestinationPolicy {
     allow_private: false,

@@ -9,11 +9,12 @@
 mod cutting;
 mod dead_letters;
 mod figures;
+mod log;
 mod watch;
 mod work;
 
 use super::registry::JobRow;
-use super::{answer, now_millis, question};
+use super::{answer, answer_json, now_millis, question};
 use crate::ledger::minute_of;
 use crate::limits::OUTBOX_MAX_BYTES;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect};
@@ -72,6 +73,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL, batch TEXT NOT NULL,
         minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
+    crate::health::tables::TABLES,
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.
@@ -133,6 +135,11 @@ impl DurableObject for Outbox {
             "/wake" => answer(self.wake_now().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/now" => answer(self.now()),
+            "/push-log" => match question(&mut request).await {
+                Ok((query, _)) => answer_json(self.push_log(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/dead-letters" => match question(&mut request).await {

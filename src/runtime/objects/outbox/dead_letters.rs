@@ -309,9 +309,11 @@ impl Outbox {
             bytes,
         } in leaving
         {
+            // The minute itself, or the hour or day that it has become a part of.
             sql.run(
                 &format!(
-                    "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ? WHERE minute = ?"
+                    "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ?
+                        WHERE minute = (SELECT max(minute) FROM minutes WHERE minute <= ?)"
                 ),
                 params![records, bytes, minute],
             )?;
