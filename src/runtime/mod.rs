@@ -7,6 +7,7 @@ mod archive;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod graphql;
 mod ingest;
 mod jobs;
 mod js;
@@ -33,6 +34,9 @@ use worker::{
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
+    if path == graphql::PATH {
+        return graphql::handle(&mut request, &env).await;
+    }
     if path.starts_with("/client/v4/") {
         return api::handle(&mut request, &env).await;
     }
