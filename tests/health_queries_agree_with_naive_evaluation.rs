@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 const QUERIES: usize = 1_500;
 const ATTEMPTS: usize = 1_200;
-/// 2026-07-15T10:23:45.678Z
+/// 2026-07-15T10:10:25.678Z
 const NOW_MILLIS: u64 = 1_784_110_225_678;
 
 const DESTINATIONS: [&str; 4] = ["https", "splunk", "s3", "datadog"];

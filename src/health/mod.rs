@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod graphql;
 pub mod log;
+pub mod metrics;
 pub mod query;
 pub mod stats;
 pub mod tables;

@@ -222,11 +222,11 @@ fn measure(
                 let (selections, levels) = match (used.get(name), fragments.get(name)) {
                     (Some(Some(known)), _) => *known,
                     (Some(None), _) => {
-                        let text = format!("fragment {name:?} contains itself");
+                        let text = format!("fragment {name} contains itself");
                         return Err(GraphqlError::bad(text));
                     }
                     (None, None) => {
-                        return Err(GraphqlError::bad(format!("there is no fragment {name:?}")));
+                        return Err(GraphqlError::bad(format!("there is no fragment {name}")));
                     }
                     (None, Some(fragment)) => {
                         used.insert(name.clone(), None);
