@@ -23,6 +23,9 @@ pub const HOUR_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// memory (some 100 bytes each) and the time of the answer.
 pub const ROWS_MAX: usize = 250_000;
 
+/// The status of every attempt that was accepted.
+pub const ACCEPTED: u16 = 200;
+
 /// A span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
@@ -240,6 +243,10 @@ pub struct Totals {
     pub results: Vec<ResultTotals>,
     /// Duration of all attempts, by [`DURATION_BOUNDS_MILLIS`].
     pub duration_millis: Histogram,
+    /// When an attempt last failed, unix milliseconds.
+    pub last_failure_millis: Option<u64>,
+    /// Its status, as in [`PushRow`].
+    pub last_failure_status: Option<u16>,
 }
 
 /// One attempt, as it is written down.
@@ -299,6 +306,10 @@ impl Totals {
         }
         self.duration_millis
             .count(attempt.duration_millis, &DURATION_BOUNDS_MILLIS);
+        if attempt.status != ACCEPTED {
+            self.last_failure_millis = Some(attempt.at_millis);
+            self.last_failure_status = Some(attempt.status);
+        }
     }
 }
 

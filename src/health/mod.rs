@@ -6,4 +6,5 @@ pub mod log;
 pub mod metrics;
 pub mod query;
 pub mod stats;
+pub mod stats_text;
 pub mod tables;

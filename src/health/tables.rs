@@ -159,6 +159,22 @@ const ATTEMPTS: &str = "SELECT json_array(minute * 60000 + (value ->> 0), CAST(?
     WHERE minute >= CAST(?1 AS INTEGER) / 60000 AND minute <= CAST(?2 AS INTEGER) / 60000
         AND minute * 60000 + (value ->> 0) >= ?1 AND minute * 60000 + (value ->> 0) < ?2 ORDER BY minute * 60000 + (value ->> 0)";
 
+/// What was pushed of late, one text a row: minutes before the current one (`?1`) of the smallest window that has it, then
+/// what [`Recent`](crate::outbox::Recent) counts. `?2`, `?3` and `?4` are the windows' minutes.
+pub const RECENT: &str = "SELECT json_array(CASE WHEN minute >= ?1 - ?2 THEN 0 WHEN minute >= ?1 - ?3 THEN 1 ELSE 2 END,
+        coalesce(sum(attempts) FILTER (WHERE status = 200), 0), coalesce(sum(records) FILTER (WHERE status = 200), 0),
+        coalesce(sum(bytes) FILTER (WHERE status = 200), 0),
+        coalesce(sum(bytes_compressed) FILTER (WHERE status = 200), 0),
+        coalesce(sum(attempts) FILTER (WHERE status <> 200), 0),
+        coalesce(sum(records) FILTER (WHERE status <> 200 AND final = 1), 0),
+        coalesce(sum(duration) FILTER (WHERE status = 200), 0)) AS row FROM push_minutes WHERE minute >= ?1 - ?4
+    GROUP BY minute >= ?1 - ?2, minute >= ?1 - ?3";
+
+/// The same of what came in, of a ledger.
+pub const RECENTLY_CAME: &str = "SELECT json_array(CASE WHEN minute >= ?1 - ?2 THEN 0 WHEN minute >= ?1 - ?3 THEN 1 ELSE 2 END,
+        sum(batches), sum(records), sum(bytes_raw), sum(bytes_compressed), sum(invalid_lines)) AS row
+    FROM minutes WHERE minute >= ?1 - ?4 GROUP BY minute >= ?1 - ?2, minute >= ?1 - ?3";
+
 /// The statements that answer a question to the outbox of `job`, in order of time. `done_hour` is the hour of the last
 /// chores; `None` for an outbox that never pushed.
 #[must_use]
@@ -289,3 +305,7 @@ fn statement<const N: usize>(sql: &'static str, params: [u64; N]) -> Statement {
         params: params.to_vec(),
     }
 }
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

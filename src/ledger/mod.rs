@@ -127,6 +127,35 @@ pub struct JobSelected {
     pub owed_batches: u64,
 }
 
+/// Minutes of the windows that show how things go at present: each is the current minute and so many before it.
+pub const WINDOWS_MINUTES: [u64; 3] = [5, 60, 24 * 60];
+
+/// What came in one of the [`WINDOWS_MINUTES`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recent {
+    /// Batches received.
+    pub batches: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes after inflating.
+    pub bytes_raw: u64,
+    /// Bytes as received.
+    pub bytes_compressed: u64,
+    /// Lines that are no records.
+    pub invalid_lines: u64,
+}
+
+impl Recent {
+    fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.records += other.records;
+        self.bytes_raw += other.bytes_raw;
+        self.bytes_compressed += other.bytes_compressed;
+        self.invalid_lines += other.invalid_lines;
+    }
+}
+
 /// Counters of one ledger over a range of minutes of receipt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -153,6 +182,10 @@ pub struct Summary {
     pub duplicates: u64,
     /// By job id.
     pub jobs: BTreeMap<u64, JobSelected>,
+    /// What came in each of the [`WINDOWS_MINUTES`], whatever the range.
+    pub recent: [Recent; WINDOWS_MINUTES.len()],
+    /// The minute of the last batch, unix milliseconds, whatever the range.
+    pub last_batch_millis: Option<u64>,
 }
 
 impl Summary {
@@ -177,6 +210,10 @@ impl Summary {
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
         }
+        for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {
+            sum.add(recent);
+        }
+        self.last_batch_millis = self.last_batch_millis.max(other.last_batch_millis);
     }
 }
 

@@ -16,8 +16,8 @@ mod messages;
 mod shape;
 
 pub use messages::{
-    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Selected, Selection,
-    Summary, instance_name,
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Recent, Selected,
+    Selection, Summary, instance_name,
 };
 pub use shape::{EntryFacts, PushLimits, gather};
 

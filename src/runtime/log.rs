@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use worker::Env;
 
 /// Calls in flight at once.
-const CALLS: usize = 6;
+pub const CALLS: usize = 6;
 
 /// Calls for one question. A request may make 1,000 (Workers limits page); others are made before it.
 const CALLS_MAX: usize = 900;
@@ -28,6 +28,19 @@ pub enum LogError {
     TooMuch,
     /// An object did not answer.
     Storage(worker::Error),
+}
+
+impl std::fmt::Display for LogError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooMuch => write!(
+                f,
+                "the answer would have more than {ROWS_MAX} rows or ask more than {CALLS_MAX} objects: ask for less time, \
+                fewer jobs, or a coarser resolution"
+            ),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<worker::Error> for LogError {

@@ -2,17 +2,19 @@
 
 use super::config;
 use super::js::{self, BlockReader, CompressionStream};
+use super::objects::now_millis;
 use crate::destination::{self, Delivery, Encoding, Outcome, Request};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
 use crate::route::{Assembly, NDJSON};
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
+use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
 
@@ -42,6 +44,43 @@ pub enum Sent {
         /// The same as a sentence.
         reason: String,
     },
+}
+
+/// What an attempt came to in bytes and time.
+pub struct Upload {
+    began_millis: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Upload {
+    /// Nothing is sent yet.
+    pub fn new() -> Self {
+        Self {
+            began_millis: Cell::new(now_millis()),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// The body is there; the request begins.
+    fn begin(&self, body: &JsValue, parts: &[Part]) {
+        // A stream is an archived object, whose size its row has.
+        let bytes = match body.dyn_ref::<ArrayBuffer>() {
+            Some(buffer) => u64::from(buffer.byte_length()),
+            None => parts.first().and_then(|part| part.start).unwrap_or(0),
+        };
+        self.bytes.set(bytes);
+        self.began_millis.set(now_millis());
+    }
+
+    /// Bytes of the body, compressed; 0 if it came to no request.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Since the request began, or the attempt, if it came to no request.
+    pub fn millis(&self) -> u64 {
+        now_millis().saturating_sub(self.began_millis.get())
+    }
 }
 
 /// Why the bytes of an entry could not be read.
@@ -91,11 +130,12 @@ pub async fn send(
     parts: &[Part],
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+    upload: &Upload,
 ) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
     let attempt = pin!(try_send(
-        env, job, push_id, parts, assembly, inline, &signal
+        env, job, push_id, parts, assembly, inline, &signal, upload
     ));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
@@ -149,6 +189,7 @@ pub async fn bytes_of(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn try_send(
     env: &Env,
     job: &Job,
@@ -157,6 +198,7 @@ async fn try_send(
     assembly: Option<&Assembly>,
     inline: impl Fn(i64) -> worker::Result<Uint8Array>,
     signal: &AbortSignal,
+    upload: &Upload,
 ) -> Result<Reached, SourceError> {
     let policy = DestinationPolicy {
         allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
@@ -187,6 +229,7 @@ async fn try_send(
         }) => (request, gzip(&bucket, parts, assembly, inline).await?),
         Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
     };
+    upload.begin(&body, parts);
     Ok(match fetch(&request, body, signal).await {
         Ok(response) => Reached::Answered(resolved, response),
         Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),

@@ -387,6 +387,8 @@ impl Ledger {
         )? {
             summary.jobs.insert(job, selected);
         }
+        summary.recent = self.recent()?;
+        summary.last_batch_millis = self.last_batch_millis()?;
         Ok(summary)
     }
 

@@ -15,6 +15,7 @@ mod work;
 
 use super::registry::JobRow;
 use super::{answer, answer_json, now_millis, question};
+use crate::health::log::HOUR_MILLIS;
 use crate::ledger::minute_of;
 use crate::limits::OUTBOX_MAX_BYTES;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect};
@@ -142,6 +143,11 @@ impl DurableObject for Outbox {
                 Ok((query, _)) => answer_json(self.push_log(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            #[cfg(feature = "bench")]
+            "/fill-log" => match question(&mut request).await {
+                Ok(((job, minutes), _)) => answer(self.fill_log(job, minutes)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/dead-letters" => match question(&mut request).await {
                 Ok((selection, _)) => answer(self.dead_letters(&selection)),
                 Err(e) => answer::<()>(Err(e)),
@@ -177,7 +183,15 @@ impl DurableObject for Outbox {
                 Some(now_millis() + FAILED_RECHECK_MILLIS)
             }
         };
-        if let Some(at) = [next, look].into_iter().flatten().min() {
+        let mut at = [next, look].into_iter().flatten().min();
+        if at.is_none() && self.armed_for_millis.get().is_none() {
+            // Nothing else will bring an idle outbox to its log.
+            at = self.age_log().unwrap_or_else(|e| {
+                worker::console_error!("outbox, log: {e}");
+                Some(now_millis() + HOUR_MILLIS)
+            });
+        }
+        if let Some(at) = at {
             self.arm(at).await?;
         }
         Response::empty()

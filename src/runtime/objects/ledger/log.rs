@@ -4,13 +4,14 @@
 //! sums stay.
 
 use super::super::registry::{Closing, LedgerRow};
-use super::super::{Class, REGISTRY_NAME, call, now_millis};
+use super::super::{Class, REGISTRY_NAME, call, now_millis, read_json};
 use super::{Ledger, PRESENCE_MILLIS};
 use crate::health::log::{
     BATCH_BOUNDS_BYTES, HOUR_MILLIS, HOURS_KEPT_MILLIS, Histogram, IngestLog, IngestRow,
     IngestTotals, LogQuery, MINUTE_MILLIS, MINUTES_KEPT_MILLIS, Resolution,
 };
-use crate::health::tables::{Coarser, LEDGER_COARSER};
+use crate::health::tables::{self, Coarser, LEDGER_COARSER};
+use crate::ledger::{Recent, WINDOWS_MINUTES};
 use crate::runtime::js::sql::params;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -175,7 +176,7 @@ impl Ledger {
                 invalid_lines,
                 tests,
                 duplicates,
-            ): (u64, u64, u64, u64, u64, u64, u64, u64) = super::super::read_json(&row)?;
+            ): (u64, u64, u64, u64, u64, u64, u64, u64) = read_json(&row)?;
             let row = IngestRow {
                 at_millis,
                 batches,
@@ -192,7 +193,7 @@ impl Ledger {
         let (found, read) = sql.texts(INVALID_BY_TIME, bound())?;
         rows_read += read;
         for row in found {
-            let (at_millis, reason, count): (u64, String, u64) = super::super::read_json(&row)?;
+            let (at_millis, reason, count): (u64, String, u64) = read_json(&row)?;
             if let Some(row) = rows.get_mut(&at_millis) {
                 row.invalid.insert(reason, count);
             }
@@ -201,6 +202,41 @@ impl Ledger {
             rows: rows.into_values().collect(),
             rows_read,
         })
+    }
+
+    /// What came in each of the windows.
+    pub(super) fn recent(&self) -> Result<[Recent; WINDOWS_MINUTES.len()]> {
+        let [short, medium, long] = WINDOWS_MINUTES;
+        let (rows, _) = self.sql()?.texts(
+            tables::RECENTLY_CAME,
+            params![now_millis() / MINUTE_MILLIS, short, medium, long],
+        )?;
+        let mut windows = [Recent::default(); WINDOWS_MINUTES.len()];
+        for row in rows {
+            let row: (usize, u64, u64, u64, u64, u64) = read_json(&row)?;
+            // What is in a small window is in the larger ones, too.
+            for window in windows.iter_mut().skip(row.0) {
+                window.batches += row.1;
+                window.records += row.2;
+                window.bytes_raw += row.3;
+                window.bytes_compressed += row.4;
+                window.invalid_lines += row.5;
+            }
+        }
+        Ok(windows)
+    }
+
+    /// The minute of the last batch, unix milliseconds.
+    pub(super) fn last_batch_millis(&self) -> Result<Option<u64>> {
+        #[derive(Deserialize)]
+        struct Last {
+            minute: u64,
+        }
+        let last: Option<Last> = self.sql()?.first(
+            "SELECT minute FROM minutes WHERE batches > 0 ORDER BY minute DESC LIMIT 1",
+            params![],
+        )?;
+        Ok(last.map(|last| last.minute * MINUTE_MILLIS))
     }
 
     /// What was asked of a ledger that nobody closes, because its alarm was lost or it is from a time before ledgers did:
@@ -263,7 +299,7 @@ impl Ledger {
         let Some(sums) = sums else {
             return Ok(IngestTotals::default());
         };
-        let buckets: Vec<u64> = super::super::read_json(&sums.sizes)?;
+        let buckets: Vec<u64> = read_json(&sums.sizes)?;
         #[derive(Deserialize)]
         struct Reason {
             reason: String,

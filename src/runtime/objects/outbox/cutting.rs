@@ -31,7 +31,7 @@ impl Outbox {
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
             Ok(bytes) => bytes,
-            Err(e) => return self.bury_or_fail(e),
+            Err(e) => return self.bury_or_fail(&row.job, e),
         };
         let assembly = assembly_of(head.assembly.as_deref())?;
         let limits = limits.beside(assembly.as_ref());
@@ -103,9 +103,9 @@ impl Outbox {
                     head.records
                 );
                 copied.clean_up(&self.env).await?;
-                return self.bury_gone(object, &reason);
+                return self.bury_gone(&row.job, object, &reason);
             }
-            Err(e) => return self.bury_or_fail(e),
+            Err(e) => return self.bury_or_fail(&row.job, e),
         };
         let count = copied.segments.len() as i64;
         sql.atomically(|| {

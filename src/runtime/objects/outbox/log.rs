@@ -121,6 +121,30 @@ impl Outbox {
         Ok(format!(r#"{{"rows":[{rows}],"rows_read":{rows_read}}}"#))
     }
 
+    /// Fills the log as if so many minutes had had three attempts each, one of which failed in every tenth, and ages it.
+    #[cfg(feature = "bench")]
+    pub(super) fn fill_log(&self, job: u64, minutes: u64) -> Result<()> {
+        let sql = self.sql()?;
+        let now = now_millis();
+        let (minute, hour) = (now / MINUTE_MILLIS, now / HOUR_MILLIS);
+        let first_hour = (minute - minutes) * MINUTE_MILLIS / HOUR_MILLIS;
+        sql.atomically(|| {
+            for (status, is_final, attempts, every) in [(200, 1, 2, 1), (503, 0, 1, 10)] {
+                let one = tables::detail(now, 1_000, 1_000_000, 90_000, 220);
+                let detail = vec![one; attempts as usize].join(",");
+                sql.run(
+                    "WITH RECURSIVE past(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM past WHERE n + 1 < ?2)
+                        INSERT OR REPLACE INTO push_minutes SELECT CAST(?1 AS INTEGER) - n, 'https', ?3, ?4, 0, ?5,
+                        ?5 * 1000, ?5 * 1000000, ?5 * 90000, ?5 * 220, ?6 FROM past
+                        WHERE n % CAST(?7 AS INTEGER) = 0",
+                    params![minute, minutes, status as u64, is_final as u64, attempts as u64, &detail, every as u64],
+                )?;
+            }
+            sql.run("UPDATE health SET job = ?", params![job])?;
+            self.run_all(&tables::chores(Some(first_hour), hour))
+        })
+    }
+
     /// How the outbox stands, and its totals: a few rows, however long it has been at work.
     pub(super) fn now(&self) -> Result<OutboxNow> {
         let sql = self.sql()?;

@@ -4,7 +4,9 @@ use super::super::registry::{JobRow, JobsQuery, Update};
 use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
 use crate::destination::Outcome;
+use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::Job;
 use crate::outbox::{
     CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Step, Trouble,
@@ -13,7 +15,7 @@ use crate::outbox::{
 use crate::route::Assembly;
 use crate::runtime::config;
 use crate::runtime::js::sql::params;
-use crate::runtime::push::{self, Part, Sent};
+use crate::runtime::push::{self, Part, Sent, Upload};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -79,6 +81,15 @@ pub(super) fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
         None if job.enabled => JobState::Enabled,
         None => JobState::Disabled,
     }
+}
+
+/// What is pushed to, as health data names it.
+pub(super) fn label(job: &Job) -> &'static str {
+    let policy = DestinationPolicy {
+        allow_private: true,
+    };
+    DestinationConf::parse(&job.destination_conf, policy)
+        .map_or("unknown", |conf| conf.kind().label())
 }
 
 /// What can not be read teaches nothing; the destination will say it again.
@@ -174,7 +185,8 @@ impl Outbox {
                 Effect::SendPush => {
                     let Some(row) = &row else { return Ok(None) };
                     self.rearm().await?;
-                    match self.send(row).await? {
+                    let upload = Upload::new();
+                    match self.send(row, &upload).await? {
                         Sent::Asked(outcome) => {
                             let event = Event::Answered {
                                 outcome: outcome.clone(),
@@ -182,9 +194,11 @@ impl Outbox {
                             };
                             // The table may have changed while the destination was asked, the current push can not have.
                             let step = step(&self.queue(job, limits)?, event, now_millis());
-                            self.answered(row, &step, &outcome).await?;
+                            self.answered(row, &step, &outcome, &upload).await?;
                         }
-                        Sent::Gone { object, reason } => self.bury_gone(&object, &reason)?,
+                        Sent::Gone { object, reason } => {
+                            self.bury_gone(&row.job, &object, &reason)?;
+                        }
                     }
                 }
                 // What follows from an answer is done where the answer is.
@@ -365,7 +379,7 @@ impl Outbox {
         })
     }
 
-    pub(super) async fn send(&self, row: &JobRow) -> Result<Sent> {
+    pub(super) async fn send(&self, row: &JobRow, upload: &Upload) -> Result<Sent> {
         let Some(current) = self.current_push()? else {
             return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
         };
@@ -380,6 +394,7 @@ impl Outbox {
             &parts,
             assembly.as_ref(),
             |seq| self.payload(seq),
+            upload,
         )
         .await)
     }
@@ -389,52 +404,85 @@ impl Outbox {
         row: &JobRow,
         step: &Step,
         outcome: &Outcome,
+        upload: &Upload,
     ) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: match outcome {
+                // Whatever the destination said: what is not 200 is what failed.
+                Outcome::Accepted => ACCEPTED,
+                Outcome::Failed(failure) => failure.status,
+            },
+            is_final: matches!(step.effect, Effect::Delivered | Effect::DeadLetter),
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: upload.bytes(),
+            duration_millis: upload.millis(),
+        };
         let failure = match outcome {
-            Outcome::Accepted => return self.delivered(&step.trouble).await,
+            Outcome::Accepted => return self.delivered(&current, &step.trouble, &attempt).await,
             Outcome::Failed(failure) => failure,
         };
         let sql = self.sql()?;
         match step.effect {
-            Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
+            Effect::DeadLetter => self.bury(row, &step.trouble, failure, &attempt).await,
             Effect::Dissolve => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("DELETE FROM pushes", params![])
             }),
             Effect::RetryAt(at_millis) => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("UPDATE pushes SET next_at = ?", params![at_millis])
             }),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn remember_failure(&self, trouble: &Trouble, reason: &str) -> Result<()> {
-        self.remember(trouble)?;
+    /// Writes down an attempt that failed, and what it taught.
+    pub(super) fn remember_failure(
+        &self,
+        trouble: &Trouble,
+        reason: &str,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
+        let totals = self.log(attempt)?;
         self.sql()?.run(
-            "UPDATE health SET last_error = ?, error_message = ?",
-            params![now_millis(), reason],
+            "UPDATE health SET trouble = ?, last_error = ?, error_message = ?, totals = ?",
+            params![
+                &serde_json::to_string(trouble)?,
+                attempt.at_millis,
+                reason,
+                &totals
+            ],
         )
     }
 
-    pub(super) async fn delivered(&self, trouble: &Trouble) -> Result<()> {
+    pub(super) async fn delivered(
+        &self,
+        current: &StoredPush,
+        trouble: &Trouble,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
         let sql = self.sql()?;
-        let Some(current) = self.current_push()? else {
-            return Ok(());
-        };
         let objects = sql.atomically(|| {
-            self.count_out("delivered", "entries", &up_to(&current))?;
+            self.count_out("delivered", "entries", &up_to(current))?;
+            let totals = self.log(attempt)?;
             sql.run(
                 "UPDATE health SET trouble = ?, delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                    error_message = NULL,
+                    error_message = NULL, totals = ?,
                     last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
                 params![
                     &serde_json::to_string(trouble)?,
-                    now_millis(),
+                    attempt.at_millis,
+                    &totals,
                     current.last_seq
                 ],
             )?;
-            self.leave(&current)
+            self.leave(current)
         })?;
         self.delete_unreferenced(objects).await
     }
