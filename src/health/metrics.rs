@@ -496,6 +496,8 @@ mod tests {
                 vec![
                     "# TYPE logpush_edge_batches_total counter",
                     "# HELP logpush_edge_batches_total Batches received",
+                    "logpush_edge_push_duration_seconds_bucket{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",le=\"0.25\"} 2",
+                    "logpush_edge_push_duration_seconds_bucket{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",le=\"+Inf\"} 2",
                 ],
             ),
             (
@@ -504,6 +506,7 @@ mod tests {
                     "# TYPE logpush_edge_batches counter",
                     "# UNIT logpush_edge_lag_seconds seconds",
                     "# EOF",
+                    "logpush_edge_push_duration_seconds_bucket{le=\"0.25\",scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\"} 2",
                 ],
             ),
         ] {
@@ -518,8 +521,6 @@ mod tests {
                 "logpush_edge_lag_seconds{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\"} 2.5",
                 "logpush_edge_pushes_total{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",destination=\"https\",status=\"503\",final=\"0\"} 1",
                 "logpush_edge_pushed_bytes_total{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",destination=\"https\",status=\"200\",final=\"1\"} 70",
-                "logpush_edge_push_duration_seconds_bucket{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",le=\"0.25\"} 2",
-                "logpush_edge_push_duration_seconds_bucket{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\",le=\"+Inf\"} 2",
                 "logpush_edge_push_duration_seconds_sum{scope=\"zones/z\",dataset=\"dns_logs\",job_id=\"7\"} 0.24",
             ];
             let found: Vec<&str> = document.lines().collect();
