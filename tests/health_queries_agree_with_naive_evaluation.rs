@@ -338,7 +338,7 @@ fn compare(random: &mut StdRng, attempts: &[PushRow], times: Times, must_begin: 
     };
     let query = Reach::of(&HEALTH, &asked).query(NOW_MILLIS);
     let rows = query.expect(&what).map(|query| kept(attempts, query));
-    let found = groups(&HEALTH, rows.unwrap_or_default().into_iter(), &asked);
+    let found = groups(&HEALTH, rows.unwrap_or_default().iter(), &asked);
     let found: Vec<Figures> = found
         .iter()
         .map(|group| {

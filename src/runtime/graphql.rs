@@ -8,9 +8,10 @@ use crate::api::{Access, MAX_REQUEST_BYTES};
 use crate::health::graphql::{
     Answered, GraphqlAnswer, GraphqlError, Source, SourceError, answer, refuse,
 };
-use crate::health::log::{IngestRow, LogQuery, PushRow, ROWS_MAX};
+use crate::health::log::{IngestRow, LogQuery, PushRow};
 use crate::logpush::scope::{Scope, ScopeKind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use worker::send::SendFuture;
 use worker::{Env, Method, Request, Response, Result};
 
@@ -49,6 +50,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
             let logs = Logs {
                 env: env.clone(),
                 now_millis,
+                calls: AtomicUsize::new(0),
             };
             answer(&body, Arc::new(logs), now_millis).await
         }
@@ -71,13 +73,13 @@ fn respond(answer: GraphqlAnswer) -> Result<Response> {
 struct Logs {
     env: Env,
     now_millis: u64,
+    /// Calls that were made for this query.
+    calls: AtomicUsize,
 }
 
 fn source_error(error: LogError) -> SourceError {
     match error {
-        LogError::TooMuch => SourceError::TooMuch(format!(
-            "it has more than {ROWS_MAX} rows; ask for a shorter time, or for coarser dimensions of time"
-        )),
+        LogError::TooMuch => SourceError::TooMuch(error.to_string()),
         LogError::Storage(e) => {
             worker::console_error!("graphql: {e}");
             SourceError::Unavailable
@@ -120,6 +122,7 @@ impl Source for Logs {
                 jobs: None,
                 dataset: None,
                 log: query,
+                calls: &self.calls,
             };
             let log = log::pushes(&self.env, &question, self.now_millis).await;
             log.map(|log| log.rows).map_err(source_error)
@@ -134,6 +137,7 @@ impl Source for Logs {
                 jobs: None,
                 dataset: None,
                 log: query,
+                calls: &self.calls,
             };
             let log = log::ingest(&self.env, &question, self.now_millis).await;
             log.map(|log| log.rows).map_err(source_error)

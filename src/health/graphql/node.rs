@@ -2,7 +2,7 @@
 
 use super::source::SourceError;
 use super::{GraphqlError, Source};
-use crate::health::log::LogQuery;
+use crate::health::log::{IngestRow, LogQuery, PushRow, ROWS_MAX};
 use crate::health::query::{
     Asked, Cell, Condition, FIELDS_MAX, Group, INGEST, Kind, Node, Order, OrderBy, PAGE_MAX, Reach,
     USAGE, UsageRecord, groups, ingest_records,
@@ -10,6 +10,7 @@ use crate::health::query::{
 use crate::logpush::scope::Scope;
 use crate::time;
 use async_graphql::dynamic::{FieldValue, ResolverContext};
+use async_graphql::futures_util::lock::Mutex;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Context, Name, Result, Value};
 use std::sync::Arc;
@@ -26,6 +27,22 @@ pub(super) struct Now(pub(super) u64);
 #[derive(Default)]
 pub(super) struct Budget {
     values: AtomicUsize,
+    rows: AtomicUsize,
+    /// The log that was read last. One at a time, because each may be a good part of the isolate's memory; and nodes that
+    /// are asked about the same time share it.
+    log: Mutex<Option<Kept>>,
+}
+
+/// A log that was read.
+struct Kept {
+    scope: Scope,
+    query: LogQuery,
+    rows: Rows,
+}
+
+enum Rows {
+    Pushes(Vec<PushRow>),
+    Batches(Vec<IngestRow>),
 }
 
 /// The path of what is being answered.
@@ -72,7 +89,7 @@ async fn answer_groups(
         ))
     })?;
     let found = match query {
-        Some(query) => read(node, scope, source.as_ref(), query, &asked).await?,
+        Some(query) => read(node, scope, (source.as_ref(), budget), query, &asked).await?,
         None => Vec::new(),
     };
     let values = found.len() * selected.fields();
@@ -90,19 +107,46 @@ async fn answer_groups(
 async fn read(
     node: &'static Node,
     scope: &Scope,
-    source: &dyn Source,
+    (source, budget): (&dyn Source, &Budget),
     query: LogQuery,
     asked: &Asked,
 ) -> std::result::Result<Vec<Group>, SourceError> {
-    if std::ptr::eq(node, &INGEST) {
-        let rows = source.batches(scope, query).await?;
-        return Ok(groups(node, rows.iter().flat_map(ingest_records), asked));
+    let wants_batches = std::ptr::eq(node, &INGEST);
+    let is_wanted = |kept: &Kept| {
+        (&kept.scope, kept.query) == (scope, query)
+            && matches!(kept.rows, Rows::Batches(_)) == wants_batches
+    };
+    let mut kept = budget.log.lock().await;
+    if !kept.as_ref().is_some_and(is_wanted) {
+        // Let go before the next one comes.
+        *kept = None;
+        let (count, rows) = if wants_batches {
+            let rows = source.batches(scope, query).await?;
+            (rows.len(), Rows::Batches(rows))
+        } else {
+            let rows = source.pushes(scope, query).await?;
+            (rows.len(), Rows::Pushes(rows))
+        };
+        if budget.rows.fetch_add(count, Ordering::Relaxed) + count > ROWS_MAX {
+            let text = format!(
+                "all nodes of a query may read {ROWS_MAX} rows together; ask for less time, or in several queries"
+            );
+            return Err(SourceError::TooMuch(text));
+        }
+        *kept = Some(Kept {
+            scope: scope.clone(),
+            query,
+            rows,
+        });
     }
-    let rows = source.pushes(scope, query).await?;
-    if std::ptr::eq(node, &USAGE) {
-        return Ok(groups(node, rows.iter().filter_map(UsageRecord::of), asked));
-    }
-    Ok(groups(node, rows.into_iter(), asked))
+    Ok(match kept.as_ref().map(|kept| &kept.rows) {
+        Some(Rows::Batches(rows)) => groups(node, rows.iter().flat_map(ingest_records), asked),
+        Some(Rows::Pushes(rows)) if std::ptr::eq(node, &USAGE) => {
+            groups(node, rows.iter().filter_map(UsageRecord::of), asked)
+        }
+        Some(Rows::Pushes(rows)) => groups(node, rows.iter(), asked),
+        None => Vec::new(),
+    })
 }
 
 fn condition(

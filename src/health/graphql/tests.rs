@@ -550,6 +550,21 @@ fn only_what_a_query_needs_is_read_of_a_log() {
 }
 
 #[test]
+fn nodes_that_are_asked_about_the_same_time_share_what_is_read() {
+    let source: Arc<Memory> = Arc::default();
+    let query = r#"{viewer{zones(filter:{zoneTag:"z"}){a:logpushHealthAdaptiveGroups(limit:1){count}
+        b:logpushHealthAdaptiveGroups(filter:{status:200},limit:1){count} c:logpushUsageAdaptiveGroups(limit:1){count}
+        d:logpushIngestAdaptiveGroups(limit:1){count} e:logpushIngestAdaptiveGroups(filter:{dataset:"x"},limit:1){count}}}}"#;
+    let (status, answer) = run_on(source.clone(), &json!({"query": query}));
+    assert_eq!(status, 200, "{answer}");
+    let zone = &answer["data"]["viewer"]["zones"][0];
+    let counts = ["a", "b", "c", "d"].map(|name| zone[name][0]["count"].as_u64());
+    assert_eq!(counts, [Some(10), Some(6), Some(6), Some(3)]);
+    assert_eq!(zone["e"], json!([]));
+    assert_eq!(source.asked.lock().unwrap().len(), 2);
+}
+
+#[test]
 fn a_query_can_not_exhaust_the_isolate() {
     let mut doubling = "{viewer{zones(filter:{zoneTag:\"z\"}){...f0}}}".to_owned();
     for at in 0..40 {

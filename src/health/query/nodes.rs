@@ -149,7 +149,7 @@ pub static INGEST: Node = Node {
 pub static NODES: [&Node; 3] = [&HEALTH, &INGEST, &USAGE];
 
 /// As [`HEALTH`] and, for accepted pushes, as [`USAGE`] asks for it.
-impl Record for PushRow {
+impl Record for &PushRow {
     fn at_secs(&self) -> u64 {
         self.at_millis / 1_000
     }
