@@ -268,6 +268,20 @@ scrape_configs:
   });
 });
 
+test("where Prometheus is missing, the scripts say why, and it is a failure only where it is required", async () => {
+  const { withPrometheus } = await import(new URL("../../scripts/prometheus.mjs", import.meta.url).href);
+  const folder = mkdtempSync(join(tmpdir(), "logpush-edge-no-prometheus-"));
+  try {
+    const reason = /^there is no prometheus and no promtool on PATH \(.*apt-get install prometheus\)$/;
+    assert.match(withPrometheus({ PATH: folder }).LOGPUSH_EDGE_PROMETHEUS_MISSING, reason);
+    assert.throws(() => withPrometheus({ PATH: folder, LOGPUSH_EDGE_REQUIRE_PROMETHEUS: "1" }), reason);
+    for (const name of ["prometheus", "promtool"]) writeFileSync(join(folder, name), "#!/bin/sh\n", { mode: 0o755 });
+    assert.equal(withPrometheus({ PATH: folder }).LOGPUSH_EDGE_PROMETHEUS_MISSING, undefined);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
