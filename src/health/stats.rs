@@ -310,6 +310,7 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
         })),
         "selected": {"batches": selected.batches, "records": selected.records, "bytes": selected.bytes},
         "owed": {"batches": selected.owed_batches},
+        "surprises": selected.surprises,
         "delivered": {
             "records": outbox.delivered_records,
             "bytes": outbox.delivered_bytes,
@@ -320,6 +321,8 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
             "bytes": waiting.1,
             "oldest_received_at": at(outbox.oldest_waiting_millis),
             "attempts": outbox.attempts,
+            "unacknowledged": outbox.unacknowledged_records,
+            "taken_at": at(outbox.taken_at_millis),
         },
         "discarded": {"records": outbox.discarded_records, "bytes": outbox.discarded_bytes},
         "parked": {"records": parked.0, "bytes": parked.1, "since": at(outbox.parked_since_millis)},
@@ -391,8 +394,7 @@ mod tests {
                     JobSelected {
                         batches: 1,
                         records: selected / 2,
-                        bytes: 0,
-                        owed_batches: 0,
+                        ..JobSelected::default()
                     },
                 )]),
                 ..LedgerSummary::default()

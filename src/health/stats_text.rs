@@ -260,6 +260,7 @@ mod tests {
             records: 1_500,
             bytes: 9,
             owed_batches: 2,
+            ..JobSelected::default()
         };
         let datasets = vec![
             DatasetStats {

@@ -265,7 +265,7 @@ pub struct Coarser {
 }
 
 /// A ledger's tables by minute.
-pub const LEDGER_COARSER: [Coarser; 3] = [
+pub const LEDGER_COARSER: [Coarser; 4] = [
     Coarser {
         add: "INSERT INTO minutes (minute, batches, records, bytes_raw, bytes_compressed, archived_batches,
                 archived_bytes, invalid_lines, tests, duplicates, size_0, size_1, size_2, size_3, size_4, size_5, size_6,
@@ -296,6 +296,12 @@ pub const LEDGER_COARSER: [Coarser; 3] = [
             ON CONFLICT (minute, job) DO UPDATE SET batches = excluded.batches, records = excluded.records,
                 bytes = excluded.bytes, owed_batches = excluded.owed_batches",
         drop: "DELETE FROM job_minutes WHERE minute < ?1 AND minute % CAST(?2 AS INTEGER) <> 0",
+    },
+    Coarser {
+        add: "INSERT INTO surprises (minute, job, reason, count)
+            SELECT minute - minute % CAST(?2 AS INTEGER), job, reason, sum(count) FROM surprises WHERE minute < ?1
+                GROUP BY 1, 2, 3 ON CONFLICT (minute, job, reason) DO UPDATE SET count = excluded.count",
+        drop: "DELETE FROM surprises WHERE minute < ?1 AND minute % CAST(?2 AS INTEGER) <> 0",
     },
 ];
 

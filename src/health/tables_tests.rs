@@ -372,7 +372,9 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
             PRIMARY KEY (minute, reason)) WITHOUT ROWID;
         CREATE TABLE job_minutes (minute INTEGER NOT NULL, job INTEGER NOT NULL, batches INTEGER NOT NULL DEFAULT 0,
             records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, owed_batches INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (minute, job)) WITHOUT ROWID;"
+            PRIMARY KEY (minute, job)) WITHOUT ROWID;
+        CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+            PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;"
     ))
     .unwrap();
     let run = |sql: &str, numbers: &[u64]| {
@@ -391,6 +393,10 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
         );
         run(
             "INSERT INTO job_minutes VALUES (?1, 1, 2, 3, 4, 5), (?1, 2, 1, 1, 1, 1)",
+            &[minute],
+        );
+        run(
+            "INSERT INTO surprises VALUES (?1, 1, 'unreadable_time', 2), (?1, 2, 'unexpected_value', 1)",
             &[minute],
         );
     }
@@ -413,6 +419,7 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
             sum("minutes", &minutes),
             sum("invalid", "count"),
             sum("job_minutes", "batches records bytes owed_batches"),
+            sum("surprises", "count"),
         ]
     };
     let rows = |table: &str| -> u64 {
@@ -422,12 +429,16 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
         .unwrap()
     };
     let before = all();
-    for (minutes, expected) in [(60, [25, 50, 50]), (60, [25, 50, 50]), (1440, [2, 4, 4])] {
+    for (minutes, expected) in [
+        (60, [25, 50, 50, 50]),
+        (60, [25, 50, 50, 50]),
+        (1440, [2, 4, 4, 4]),
+    ] {
         for Coarser { add, drop } in LEDGER_COARSER {
             run(add, &[first + 2000 - (first + 2000) % minutes, minutes]);
             run(drop, &[first + 2000 - (first + 2000) % minutes, minutes]);
         }
-        let counts = ["minutes", "invalid", "job_minutes"].map(rows);
+        let counts = ["minutes", "invalid", "job_minutes", "surprises"].map(rows);
         assert_eq!(counts, expected);
         assert_eq!(all(), before);
     }

@@ -3,6 +3,7 @@
 //! The row is the commit point: a batch is received when its row is there. Rows are keyed by the batch id and selections
 //! by batch id and job, so a second commit of the same batch changes no counter.
 
+use crate::ecs::Surprises;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +44,9 @@ pub struct JobSelection {
     pub bytes: u64,
     /// The minute of receipt that they count for: that of the attempt whose append was stored, as in the outbox.
     pub minute: u64,
+    /// What was odd in the records that were written out as events.
+    #[serde(default, skip_serializing_if = "Surprises::is_none")]
+    pub surprises: Surprises,
     /// In the outbox, or owed.
     #[serde(flatten)]
     pub state: SelectionState,
@@ -125,6 +129,8 @@ pub struct JobSelected {
     pub bytes: u64,
     /// Batches whose selection is still owed.
     pub owed_batches: u64,
+    /// What was odd in the records that were written out as events.
+    pub surprises: Surprises,
 }
 
 /// Minutes of the windows that show how things go at present: each is the current minute and so many before it.
@@ -209,6 +215,7 @@ impl Summary {
             sum.records += selected.records;
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
+            sum.surprises.add(&selected.surprises);
         }
         for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {
             sum.add(recent);
@@ -256,6 +263,10 @@ mod tests {
                     records: 2,
                     bytes: 3,
                     minute: 7,
+                    surprises: Surprises {
+                        unreadable_time: 1,
+                        ..Surprises::default()
+                    },
                     state: SelectionState::Stored,
                 },
                 JobSelection {
@@ -263,13 +274,14 @@ mod tests {
                     records: 0,
                     bytes: 0,
                     minute: 7,
+                    surprises: Surprises::default(),
                     state: SelectionState::Owed {
                         reason: "full".into(),
                     },
                 },
             ],
         };
-        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
+        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"surprises":{"unreadable_time":1,"unexpected_value":0,"unknown_dataset":0},"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
         assert_eq!(serde_json::to_string(&commit).unwrap(), text);
         assert_eq!(serde_json::from_str::<Commit>(text).unwrap(), commit);
         assert_eq!(
@@ -289,7 +301,11 @@ mod tests {
                     batches: 1,
                     records: 5,
                     bytes: 50,
-                    owed_batches: 0,
+                    surprises: Surprises {
+                        unknown_dataset: 5,
+                        ..Surprises::default()
+                    },
+                    ..JobSelected::default()
                 },
             )]),
             ..Summary::default()
@@ -300,6 +316,7 @@ mod tests {
             (sum.batches, sum.invalid["bomb"], sum.jobs[&1].records),
             (2, 2, 10)
         );
+        assert_eq!(sum.jobs[&1].surprises.unknown_dataset, 10);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod log;
 
 use super::{answer, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
+use crate::ecs::Surprises;
 use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
@@ -56,6 +57,9 @@ const MIGRATIONS: &[&str] = &["
     ALTER TABLE minutes ADD COLUMN size_9 INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE life (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, last_seen INTEGER NOT NULL,
         open INTEGER NOT NULL, coarse INTEGER NOT NULL DEFAULT 1);",
+    // What was odd in records made events.
+    "CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -270,6 +274,7 @@ impl Ledger {
             records,
             bytes,
             minute,
+            surprises,
             state,
         } = selection;
         let owed = match state {
@@ -292,7 +297,22 @@ impl Ledger {
             bytes: *bytes,
             minute: *minute,
         };
+        self.add_surprises(*job_id, *minute, surprises)?;
         self.add_selected(*job_id, holding, u64::from(owed.is_some()))
+    }
+
+    /// A row for what there is; usually there is nothing.
+    fn add_surprises(&self, job: u64, minute: u64, surprises: &Surprises) -> Result<()> {
+        for (reason, count) in surprises.counts() {
+            if count > 0 {
+                self.sql()?.run(
+                    "INSERT INTO surprises (minute, job, reason, count) VALUES (?, ?, ?, ?)
+                        ON CONFLICT (minute, job, reason) DO UPDATE SET count = count + excluded.count",
+                    params![minute, job, reason, count],
+                )?;
+            }
+        }
+        Ok(())
     }
 
     fn add_selected(&self, job: u64, holding: Holding, owed: u64) -> Result<()> {
@@ -387,6 +407,19 @@ impl Ledger {
         )? {
             summary.jobs.insert(job, selected);
         }
+        #[derive(Deserialize)]
+        struct JobReason {
+            job: u64,
+            #[serde(flatten)]
+            of: Reason,
+        }
+        for JobReason { job, of } in sql.rows(
+            "SELECT job, reason, sum(count) AS count FROM surprises WHERE minute BETWEEN ? AND ? GROUP BY job, reason",
+            between(),
+        )? {
+            let selected = summary.jobs.entry(job).or_default();
+            selected.surprises.count(&of.reason, of.count);
+        }
         summary.recent = self.recent()?;
         summary.last_batch_millis = self.last_batch_millis()?;
         Ok(summary)
@@ -414,7 +447,7 @@ impl Ledger {
                 received_at_millis: row.received_at,
             };
             match owed::settle(&self.env, &debt).await {
-                Ok(holding) => self.settled(&row, holding)?,
+                Ok(settled) => self.settled(&row, &settled)?,
                 Err(reason) => {
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
@@ -435,8 +468,9 @@ impl Ledger {
         Ok(next.and_then(|next| next.next_at))
     }
 
-    fn settled(&self, row: &OwedRow, holding: Holding) -> Result<()> {
+    fn settled(&self, row: &OwedRow, settled: &owed::Settled) -> Result<()> {
         let sql = self.sql()?;
+        let owed::Settled { holding, surprises } = *settled;
         let Holding {
             records,
             bytes,
@@ -453,6 +487,7 @@ impl Ledger {
                     (SELECT max(minute) FROM job_minutes WHERE job = ?2 AND minute <= ?1 AND owed_batches > 0)",
                 params![row.minute, row.job],
             )?;
+            self.add_surprises(row.job, minute, &surprises)?;
             self.add_selected(row.job, holding, 0)
         })
     }
