@@ -37,7 +37,10 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         response.headers().set("Allow", "POST")?;
         return Ok(response);
     }
-    let answer = match (api::access(request, env)?, api::body(request, MAX_REQUEST_BYTES).await?) {
+    let answer = match (
+        api::access(request, env)?,
+        api::body(request, MAX_REQUEST_BYTES).await?,
+    ) {
         (Access::None, _) => wrong(
             401,
             "Unauthorized: send READ_TOKEN or API_TOKEN as Authorization: Bearer …, or as X-Auth-Key with any X-Auth-Email",
