@@ -408,6 +408,9 @@ fn error(code: &str) -> String {
     )
 }
 
+/// What follows, and from which statuses and codes.
+type Answers = (Option<Meaning>, &'static [(u16, &'static str)]);
+
 fn meaning(text: &str, status: u16, body: &str) -> Option<Meaning> {
     let answer = Answer {
         status,
@@ -430,7 +433,7 @@ use Meaning::{ConfigurationRefused, TooLarge};
 
 #[test]
 fn each_answer_of_the_s3_api_has_one_meaning() {
-    let table: [(Option<Meaning>, &[(u16, &str)]); 4] = [
+    let table: [Answers; 4] = [
         (
             None,
             &[
@@ -517,7 +520,7 @@ fn what_is_written_once_only_is_there_already() {
 
 #[test]
 fn each_answer_of_azure_has_one_meaning() {
-    let table: [(Option<Meaning>, &[(u16, &str)]); 4] = [
+    let table: [Answers; 4] = [
         (None, &[(201, "")]),
         (
             Some(ConfigurationRefused),
