@@ -79,6 +79,7 @@ fn writes(conversion: As) -> (&'static [&'static str], bool) {
         | As::UrlDomain
         | As::UrlPath
         | As::UrlQuery
+        | As::Query
         | As::UrlFragment
         | As::UrlExtension => (TEXT, false),
     }
