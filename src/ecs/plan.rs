@@ -51,6 +51,8 @@ pub struct Constant(pub Vec<u8>);
 pub struct Field {
     /// `"Name":`
     pub key: Vec<u8>,
+    /// Its place in [`Plan::rest_order`].
+    pub rank: usize,
     /// The outputs that do not give way.
     pub targets: Vec<Target>,
     /// It stays under [`REST`] whatever its outputs do.
@@ -150,6 +152,7 @@ impl Plan {
             .iter()
             .map(|name| Field {
                 key: key(name),
+                rank: 0,
                 targets: Vec::new(),
                 is_kept: false,
                 is_wanted: field_names.is_empty() || field_names.contains(name),
@@ -181,6 +184,11 @@ impl Plan {
         });
         let mut rest_order: Vec<usize> = (0..fields.len()).collect();
         rest_order.sort_by_key(|at| names.names().get(*at));
+        for (rank, at) in rest_order.iter().enumerate() {
+            if let Some(field) = fields.get_mut(*at) {
+                field.rank = rank;
+            }
+        }
         Self {
             whens: whens.collect(),
             durations: durations.collect(),
