@@ -46,7 +46,7 @@ pub struct Scratch {
 enum Home {
     Line(Range<usize>),
     Made(Range<usize>),
-    /// In the plan; its length, and where the slot's writer finds it.
+    /// In the plan.
     Constant(Source),
 }
 

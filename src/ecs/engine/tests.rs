@@ -6,10 +6,18 @@ fn event_of(dataset: &str, field_names: &[&str], line: &str) -> (String, Surpris
     let names: Vec<String> = field_names.iter().map(|name| (*name).to_owned()).collect();
     let normaliser = Normaliser::compile(dataset, None, &names, false);
     let (mut scratch, mut surprises) = (Scratch::default(), Surprises::default());
-    // A scratch that another record has used is as good as a new one.
+    // A scratch that other records have used, also of another dataset, is as good as a new one.
     let other = br#"{"Timestamp":1,"QueryName":"x.","SourceIP":"::1","Other":[],"ColoCode":"A"}"#;
     normaliser.write(
         other,
+        &mut scratch,
+        &mut Surprises::default(),
+        &mut Vec::new(),
+    );
+    let elsewhere = Normaliser::compile("http_requests", None, &[], false);
+    let request = br#"{"ClientIP":"::1","RayID":"00","EdgeResponseStatus":404,"Other":1}"#;
+    elsewhere.write(
+        request,
         &mut scratch,
         &mut Surprises::default(),
         &mut Vec::new(),
