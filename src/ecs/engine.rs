@@ -120,8 +120,14 @@ impl Scratch {
     fn read(&mut self, plan: &Plan, line: &[u8]) {
         for (key, value) in json::members(line) {
             let name = match key {
-                [b'"', name @ .., b'"'] if !name.contains(&b'\\') => plan.names.find(name),
-                key => json::text(key).and_then(|name| plan.names.find(&name)),
+                [b'"', name @ .., b'"'] if !plan.has_escaped_names => plan.names.find(name),
+                _ => None,
+            };
+            let name = match name {
+                None if key.contains(&b'\\') || plan.has_escaped_names => {
+                    json::text(key).and_then(|name| plan.names.find(&name))
+                }
+                name => name,
             };
             let is_empty = clean::is_empty(value);
             match name {

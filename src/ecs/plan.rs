@@ -36,6 +36,8 @@ pub struct Plan {
     pub slots: Vec<Slot>,
     /// Keys of the objects that places are in, such as `"source":{`.
     pub groups: Vec<Vec<u8>>,
+    /// A name holds a backslash, so that a key with an escape could be taken for it.
+    pub has_escaped_names: bool,
     /// Other fields than [`Plan::fields`] are taken over.
     pub is_open: bool,
     /// There is no table for the dataset.
@@ -193,6 +195,7 @@ impl Plan {
             whens: whens.collect(),
             durations: durations.collect(),
             set: constants(&table.set),
+            has_escaped_names: names.names().iter().any(|name| name.contains('\\')),
             names,
             fields,
             rest_order,

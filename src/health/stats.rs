@@ -321,6 +321,8 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
             "bytes": waiting.1,
             "oldest_received_at": at(outbox.oldest_waiting_millis),
             "attempts": outbox.attempts,
+            "unacknowledged": outbox.unacknowledged_records,
+            "taken_at": at(outbox.taken_at_millis),
         },
         "discarded": {"records": outbox.discarded_records, "bytes": outbox.discarded_bytes},
         "parked": {"records": parked.0, "bytes": parked.1, "since": at(outbox.parked_since_millis)},

@@ -1,5 +1,6 @@
 //! Where the records of an entry end, so that an entry can be cut in two.
 
+use super::PushLimits;
 use crate::route::Assembly;
 use memchr::{memchr_iter, memmem};
 
@@ -60,13 +61,16 @@ const PARTS_MAX: usize = 16;
 /// The number of the record that each part begins with, from the second part on, so that parts keep both limits as far as
 /// single records do. Never empty for two records and more; `starts` is from [`record_starts`], `len` the bytes of the entry.
 #[must_use]
-pub fn parts(starts: &[usize], len: usize, max_records: u64, max_bytes: u64) -> Vec<usize> {
-    let most = usize::try_from(max_records).unwrap_or(usize::MAX).max(1);
+pub fn parts(starts: &[usize], len: usize, limits: &PushLimits) -> Vec<usize> {
+    let most = usize::try_from(limits.max_records)
+        .unwrap_or(usize::MAX)
+        .max(1);
     let mut found = Vec::new();
     let (mut first, mut begin) = (0, 0);
     let ends = starts.iter().skip(1).chain(std::iter::once(&len));
     for (record, end) in ends.enumerate() {
-        let is_full = record - first >= most || (end - begin) as u64 > max_bytes;
+        let weight = limits.weight((record + 1 - first) as u64, (end - begin) as u64);
+        let is_full = record - first >= most || weight > limits.max_bytes;
         if record > first && is_full {
             if found.len() + 1 == PARTS_MAX {
                 return found;
@@ -92,6 +96,16 @@ mod tests {
             suffix: String::new(),
             delimiter: delimiter.into(),
             content_type: "text/plain".into(),
+        }
+    }
+
+    fn limits(max_records: u64, max_bytes: u64) -> PushLimits {
+        PushLimits {
+            max_bytes,
+            max_records,
+            interval_millis: 0,
+            record_overhead_bytes: 0,
+            is_binding: false,
         }
     }
 
@@ -134,12 +148,21 @@ mod tests {
             // They fit together, and somebody wants them cut all the same.
             (100, 1_000, vec![2]),
         ] {
-            let found = parts(&starts, 40, max_records, max_bytes);
+            let found = parts(&starts, 40, &limits(max_records, max_bytes));
             assert_eq!(found, expected, "{max_records} {max_bytes}");
         }
-        assert_eq!(parts(&[0], 10, 1, 1), Vec::<usize>::new());
+        let wide = PushLimits {
+            record_overhead_bytes: 20,
+            ..limits(100, 60)
+        };
+        assert_eq!(
+            parts(&starts, 40, &wide),
+            vec![2],
+            "what stands around records counts"
+        );
+        assert_eq!(parts(&[0], 10, &limits(1, 1)), Vec::<usize>::new());
         let many: Vec<usize> = (0..1_000).collect();
-        let found = parts(&many, 1_000, 3, 1_000);
+        let found = parts(&many, 1_000, &limits(3, 1_000));
         assert_eq!(found, (1..PARTS_MAX).map(|n| n * 3).collect::<Vec<_>>());
     }
 }

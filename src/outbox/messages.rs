@@ -165,6 +165,10 @@ pub struct Summary {
     pub oldest_waiting_millis: Option<u64>,
     /// Attempts of the current push.
     pub attempts: u32,
+    /// Records that the destination has taken and not yet acknowledged; they are among those that wait.
+    pub unacknowledged_records: u64,
+    /// When it took them, unix milliseconds.
+    pub taken_at_millis: Option<u64>,
     /// When the last push was accepted, unix milliseconds.
     pub last_success_millis: Option<u64>,
     /// When the last attempt failed, unix milliseconds; unset again after a success.

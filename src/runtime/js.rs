@@ -41,6 +41,13 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &CompressionStream) -> web_sys::WritableStream;
 
+    /// The runtime's own inflate; strict: one member, and nothing behind it.
+    pub type DecompressionStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(format: &str) -> Result<DecompressionStream, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = pipeThrough)]
+    fn pipe_through(this: &ByteStream, transform: &JsValue) -> Result<JsValue, JsValue>;
+
     /// An R2 bucket; the SDK's builder only begins a put when it is awaited, ours has to begin at once.
     pub type R2Bucket;
     #[wasm_bindgen(method, catch)]
@@ -114,6 +121,12 @@ pub fn concatenated<'b>(blocks: impl Iterator<Item = &'b [u8]>, length: usize) -
         at = end;
     }
     joined
+}
+
+/// A stream of gzip, inflated. One member, and nothing behind it: anything else is an error of the stream.
+pub fn gunzipped(stream: &JsValue) -> Result<JsValue, JsValue> {
+    let inflate = DecompressionStream::new("gzip")?;
+    stream.unchecked_ref::<ByteStream>().pipe_through(&inflate)
 }
 
 /// Reads a stream of bytes in large blocks, in one buffer that goes back and forth.

@@ -82,9 +82,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
     }
     let copied = copy(env, &job, &debt.object, &routes)
         .await
-        .map_err(|e| match e {
-            SourceError::Gone { reason, .. } | SourceError::Failed(reason) => reason,
-        })?;
+        .map_err(SourceError::into_reason)?;
     let Copied {
         records, surprises, ..
     } = copied;
@@ -155,6 +153,7 @@ impl Copied {
                 kind: kind.to_owned(),
                 object,
                 start,
+                records: segment.records,
                 bytes: segment.bytes,
             };
             let inline = |_| {

@@ -2,12 +2,17 @@
 //! the answer.
 
 use super::objects::now_millis;
+use super::push::Part;
+use super::records::Source;
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP, storage,
+    self, Delivery, Encoding, Frame, Framer, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
+    TEST_MESSAGE_GZIP, TEST_RECORD, storage,
 };
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, Storage};
+use crate::logpush::destination_conf::{
+    DestinationConf, DestinationPolicy, ResolvedDestination, Storage,
+};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -24,8 +29,8 @@ impl DestinationTester for Probe<'_> {
     async fn test(&self, destination_conf: &str) -> Result<(), String> {
         let outcome = within_deadline(|signal| self.send(destination_conf, signal)).await?;
         match outcome {
-            Outcome::Accepted => Ok(()),
             Outcome::Failed(failure) => Err(failure.reason),
+            _ => Ok(()),
         }
     }
 
@@ -84,6 +89,35 @@ impl Probe<'_> {
         }
     }
 
+    /// The same as a push of one record.
+    async fn perform(
+        &self,
+        destination: &ResolvedDestination,
+        delivery: &Delivery,
+    ) -> Result<Outcome, String> {
+        let part = Part {
+            seq: 0,
+            kind: "inline".to_owned(),
+            object: None,
+            start: None,
+            bytes: TEST_RECORD.len() as u64,
+            records: 1,
+        };
+        let bucket = self
+            .env
+            .bucket(config::ARCHIVE)
+            .map_err(|e| e.to_string())?;
+        let source = Source {
+            bucket: &bucket,
+            parts: &[part],
+            assembly: None,
+            inline: &|_| Ok(js::bytes(TEST_RECORD)),
+        };
+        push::perform(self.env, destination, delivery, None, &source)
+            .await
+            .map_err(|e| format!("{e:?}"))
+    }
+
     async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
         let conf =
             DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
@@ -91,11 +125,26 @@ impl Probe<'_> {
             .resolve(|name| config::text(self.env, name))
             .map_err(|e| e.to_string())?;
         let id = format!("test-{}", js::unique_name());
-        let Delivery::Request {
-            request,
-            encoding: Encoding::Gzip,
-        } = destination::delivery(&resolved, &destination::Push::ndjson(&id))?;
-        let body = js::bytes(&TEST_MESSAGE_GZIP).into();
+        let (request, encoding, frame) =
+            match destination::delivery(&resolved, &destination::Push::ndjson(&id))? {
+                Delivery::Request {
+                    request,
+                    encoding,
+                    frame,
+                } => (request, encoding, frame),
+                other => return self.perform(&resolved, &other).await,
+            };
+        let body = match (encoding, &frame) {
+            (Encoding::Gzip, Frame::Stored) => js::bytes(&TEST_MESSAGE_GZIP).into(),
+            _ => {
+                let (mut framer, mut body) = (Framer::new(&frame), Vec::new());
+                framer
+                    .record(TEST_MESSAGE.as_bytes(), &mut body)
+                    .and_then(|()| framer.finish(&mut body))
+                    .map_err(|e| e.to_string())?;
+                push::encoded(&body, encoding).await?
+            }
+        };
         let response = match push::fetch(&request, body, &signal).await {
             Ok(response) => response,
             Err(e) => return Ok(Outcome::from_network_error(&resolved, &js::describe(&e))),

@@ -1,7 +1,7 @@
 // A stand-in SIEM: real HTTP servers on loopback that are as strict as the real ones, count what they take,
 // and can be told to fail. Two intakes share the server: Splunk's raw HTTP Event Collector and a plain batch intake.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -40,6 +40,9 @@ export interface Attempt {
   /** When its head was there, unix milliseconds. */
   atMillis: number;
   path: string;
+  /** Method, path and query, as they came. */
+  line: string;
+  headers: IncomingHttpHeaders;
   pushId: string;
   /** Token or key; undefined when it was not looked at. */
   credential?: string;
@@ -313,7 +316,8 @@ export class Siem {
     const url = new URL(request.url ?? "/", "http://siem");
     const pushId = String(request.headers["x-logpush-push-id"] ?? "");
     const isTest = pushId.startsWith("test-");
-    const attempt: Attempt = { atMillis: Date.now(), path: url.pathname, pushId, records: 0, rawBytes: 0, taken: false };
+    const line = `${request.method} ${request.url}`;
+    const attempt: Attempt = { atMillis: Date.now(), path: url.pathname, line, headers: request.headers, pushId, records: 0, rawBytes: 0, taken: false };
     if (!isTest) this.attempts.push(attempt);
     const failure = this.#nextFailure(url.pathname, isTest);
     if (failure) attempt.fault = describe(failure);

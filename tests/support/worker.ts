@@ -118,14 +118,20 @@ export class TestWorker extends Client {
     this.#harness = harness;
   }
 
-  static async start(vars: Record<string, string> = {}, configPath = "wrangler.toml"): Promise<TestWorker> {
+  /** `others` are configurations of Workers that run beside it. */
+  static async start(vars: Record<string, string> = {}, configPath = "wrangler.toml", others: readonly string[] = []): Promise<TestWorker> {
     if (!existsSync(new URL("../../build/index.js", import.meta.url))) throw new Error("there is no build: run `npm run build`");
     const harness = createTestHarness({
       root,
-      workers: [{ configPath, prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }],
+      workers: [{ configPath, prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }, ...others.map((path) => ({ configPath: path }))],
     });
     const { url } = await harness.listen();
     return new TestWorker(url.origin, harness);
+  }
+
+  /** The bindings of a Worker that runs beside it. */
+  async bindingsOf(name: string): Promise<any> {
+    return await this.#harness.getWorker(name).getEnv();
   }
 
   /** Keys in the bucket. */

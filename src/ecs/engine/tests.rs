@@ -165,6 +165,20 @@ fn field_names_pick_fields_of_the_record() {
 }
 
 #[test]
+fn a_name_is_the_same_however_it_is_spelt() {
+    let line = r#"{"QueryN\u0061me":"a.","a\\b":1,"a\b":2}"#;
+    let (text, _) = event_of("dns_logs", &[], line);
+    assert!(text.contains(r#""question":{"name":"a"}"#), "{text}");
+    assert!(
+        text.ends_with(r#""cloudflare":{"a\\b":1,"a\b":2}}"#),
+        "{text}"
+    );
+    let (text, _) = event_of("dns_logs", &["QueryName", "a\\b"], line);
+    assert!(text.contains(r#""question":{"name":"a"}"#), "{text}");
+    assert!(text.ends_with(r#""cloudflare":{"a\\b":1}}"#), "{text}");
+}
+
+#[test]
 fn objects_become_texts_where_the_job_says_so() {
     let normaliser = Normaliser::compile("dns_logs", None, &[], true);
     let mut out = Vec::new();

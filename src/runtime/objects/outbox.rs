@@ -75,6 +75,9 @@ const MIGRATIONS: &[&str] = &["
         minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
     crate::health::tables::TABLES,
+    // JSON of `outbox::Receipt` for a push that the destination has taken and not yet acknowledged, and which
+    // destination that was.
+    "ALTER TABLE pushes ADD COLUMN receipt TEXT; ALTER TABLE pushes ADD COLUMN receipt_from TEXT;",
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.

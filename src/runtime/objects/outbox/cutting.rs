@@ -26,6 +26,7 @@ impl Outbox {
             kind: head.kind.clone(),
             object: head.object.clone(),
             start: head.start,
+            records: head.records,
             bytes: head.bytes,
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
@@ -38,7 +39,7 @@ impl Outbox {
         let copy = bytes.to_vec();
         let starts = cut::record_starts(&copy, head.records, assembly.as_ref());
         let parts = starts.map(|starts| {
-            let parts = cut::parts(&starts, copy.len(), limits.max_records, limits.max_bytes);
+            let parts = cut::parts(&starts, copy.len(), &limits);
             let begin = |record: usize| starts.get(record).copied().unwrap_or(copy.len());
             let parts = parts
                 .into_iter()

@@ -140,7 +140,7 @@ impl Outbox {
     pub(super) fn bury_or_fail(&self, job: &Job, error: SourceError) -> Result<()> {
         match error {
             SourceError::Gone { object, reason } => self.bury_gone(job, &object, &reason),
-            SourceError::Failed(reason) => Err(worker::Error::RustError(reason)),
+            other => Err(worker::Error::RustError(other.into_reason())),
         }
     }
 

@@ -4,7 +4,7 @@ use super::super::{now_millis, read_json};
 use super::{Outbox, Totals};
 use crate::health::tables;
 use crate::ledger::{WINDOWS_MINUTES, minute_of};
-use crate::outbox::{Health, Recent, Summary};
+use crate::outbox::{Health, Receipt, Recent, Summary};
 use crate::runtime::js::sql::params;
 use crate::runtime::objects::ledger::MinuteRange;
 use serde::Deserialize;
@@ -99,7 +99,16 @@ impl Outbox {
             summary.last_error_millis = health.last_error;
             summary.error_message = health.error_message;
         }
-        summary.attempts = self.current_push()?.map_or(0, |push| push.attempts);
+        if let Some(push) = self.current_push()? {
+            summary.attempts = push.attempts;
+            let receipt: Option<Receipt> = push
+                .receipt
+                .and_then(|text| serde_json::from_str(&text).ok());
+            if let Some(receipt) = receipt {
+                summary.unacknowledged_records = push.records;
+                summary.taken_at_millis = Some(receipt.taken_at_millis);
+            }
+        }
         Ok(summary)
     }
 }

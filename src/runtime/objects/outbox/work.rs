@@ -3,17 +3,18 @@
 use super::super::registry::{JobRow, JobsQuery, Update};
 use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
-use crate::destination::Outcome;
+use crate::destination::receipt::Confirmation;
+use crate::destination::{self, Outcome};
 use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
-use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::job::Job;
 use crate::outbox::{
-    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Step, Trouble,
-    Waiting, gather, step,
+    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Receipt, Step,
+    Trouble, Waiting, gather, step,
 };
 use crate::route::Assembly;
 use crate::runtime::config;
+use crate::runtime::jobs::destination_of;
 use crate::runtime::js::sql::params;
 use crate::runtime::push::{self, Part, Sent, Upload};
 use js_sys::Uint8Array;
@@ -39,6 +40,41 @@ pub(super) struct StoredPush {
     pub(super) bytes: u64,
     /// Its last entry; it begins with the first one of the queue.
     pub(super) last_seq: i64,
+    /// JSON of the [`Receipt`] that the destination owes.
+    pub(super) receipt: Option<String>,
+    /// The [`mark_of`] that destination.
+    pub(super) receipt_from: Option<String>,
+}
+
+impl StoredPush {
+    /// What the destination of `mark` owes.
+    pub(super) fn receipt(&self, mark: &str) -> Option<Receipt> {
+        self.receipt_from.as_deref().filter(|from| *from == mark)?;
+        serde_json::from_str(self.receipt.as_deref()?).ok()
+    }
+}
+
+/// What tells one destination from another in a row: nothing that could be read back.
+pub(super) fn mark_of(job: &Job) -> String {
+    let hash = Sha256::digest(job.destination_conf.as_bytes());
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// What one push of a job may hold.
+fn limits_of(job: &Job) -> PushLimits {
+    let limits = PushLimits::new(
+        job.max_upload_bytes,
+        job.max_upload_records,
+        job.max_upload_interval_seconds,
+    );
+    match destination_of(job) {
+        Some(conf) => limits.within(&destination::limits(&conf)),
+        // It is not pushed to before it can be read.
+        None => limits,
+    }
 }
 
 /// The oldest entry.
@@ -85,11 +121,7 @@ pub(super) fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
 
 /// What is pushed to, as health data names it.
 pub(super) fn label(job: &Job) -> &'static str {
-    let policy = DestinationPolicy {
-        allow_private: true,
-    };
-    DestinationConf::parse(&job.destination_conf, policy)
-        .map_or("unknown", |conf| conf.kind().label())
+    destination_of(job).map_or("unknown", |conf| conf.kind().label())
 }
 
 /// What can not be read teaches nothing; the destination will say it again.
@@ -111,6 +143,10 @@ impl Outbox {
             secs(config::RETRY_MAX_SECONDS),
             secs(config::PROBE_MAX_SECONDS),
             secs(config::DISABLE_AFTER_SECONDS),
+        )
+        .asking(
+            secs(config::ACK_POLL_SECONDS),
+            secs(config::ACK_DEADLINE_SECONDS),
         )
     }
 
@@ -151,16 +187,11 @@ impl Outbox {
             });
             let limits = row
                 .as_ref()
-                .map_or(PushLimits::new(None, None, None), |row| {
-                    let job = &row.job;
-                    PushLimits::new(
-                        job.max_upload_bytes,
-                        job.max_upload_records,
-                        job.max_upload_interval_seconds,
-                    )
-                });
+                .map_or(PushLimits::new(None, None, None), |row| limits_of(&row.job));
+            let mark = row.as_ref().map(|row| mark_of(&row.job));
+            let mark = mark.unwrap_or_default();
             self.has_news.set(false);
-            let queue = self.queue(job, limits)?;
+            let queue = self.queue(job, limits, &mark)?;
             let Step { effect, trouble } = step(&queue, Event::Wake, now_millis());
             if trouble != queue.trouble {
                 self.remember(&trouble)?;
@@ -193,7 +224,7 @@ impl Outbox {
                                 jitter: js_sys::Math::random(),
                             };
                             // The table may have changed while the destination was asked, the current push can not have.
-                            let step = step(&self.queue(job, limits)?, event, now_millis());
+                            let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
                             self.answered(row, &step, &outcome, &upload).await?;
                         }
                         Sent::Gone { object, reason } => {
@@ -201,15 +232,32 @@ impl Outbox {
                         }
                     }
                 }
+                Effect::AskReceipt(receipt) => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.rearm().await?;
+                    let confirmation = push::confirm(&self.env, &row.job, receipt.number).await;
+                    let event = Event::Asked {
+                        confirmation: confirmation.clone(),
+                        jitter: js_sys::Math::random(),
+                    };
+                    let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
+                    self.asked(row, &receipt, &step, &confirmation).await?;
+                }
                 // What follows from an answer is done where the answer is.
-                Effect::Delivered | Effect::RetryAt(_) | Effect::Dissolve | Effect::DeadLetter => {
+                Effect::Delivered
+                | Effect::AwaitReceipt(..)
+                | Effect::SendAgainAt(_)
+                | Effect::RetryAt(_)
+                | Effect::Dissolve
+                | Effect::DeadLetter => {
                     return Ok(Some(now_millis() + FAILED_RECHECK_MILLIS));
                 }
             }
         }
     }
 
-    pub(super) fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
+    /// The queue of a job whose destination is that of `mark`.
+    pub(super) fn queue(&self, job: JobState, limits: PushLimits, mark: &str) -> Result<Queue> {
         let push = match self.current_push()? {
             Some(push) => Some(CurrentPush {
                 attempts: push.attempts,
@@ -217,6 +265,7 @@ impl Outbox {
                 records: push.records,
                 bytes: push.bytes,
                 is_divisible: self.is_divisible(&push)?,
+                receipt: push.receipt(mark),
             }),
             None => None,
         };
@@ -266,7 +315,7 @@ impl Outbox {
 
     pub(super) fn current_push(&self) -> Result<Option<StoredPush>> {
         self.sql()?.first(
-            "SELECT id, attempts, next_at, records, bytes, last_seq FROM pushes LIMIT 1",
+            "SELECT id, attempts, next_at, records, bytes, last_seq, receipt, receipt_from FROM pushes LIMIT 1",
             params![],
         )
     }
@@ -383,8 +432,10 @@ impl Outbox {
         let Some(current) = self.current_push()? else {
             return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
         };
-        self.sql()?
-            .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
+        self.sql()?.run(
+            "UPDATE pushes SET attempts = attempts + 1, receipt = NULL, receipt_from = NULL",
+            params![],
+        )?;
         let parts = self.parts(&current)?;
         let assembly = self.push_assembly(&current)?;
         Ok(push::send(
@@ -414,7 +465,9 @@ impl Outbox {
             destination: label(&row.job),
             status: match outcome {
                 // Whatever the destination said: what is not 200 is what failed.
-                Outcome::Accepted => ACCEPTED,
+                Outcome::Accepted | Outcome::AcceptedNearCapacity | Outcome::Taken { .. } => {
+                    ACCEPTED
+                }
                 Outcome::Failed(failure) => failure.status,
             },
             is_final: matches!(step.effect, Effect::Delivered | Effect::DeadLetter),
@@ -424,7 +477,13 @@ impl Outbox {
             duration_millis: upload.millis(),
         };
         let failure = match outcome {
-            Outcome::Accepted => return self.delivered(&current, &step.trouble, &attempt).await,
+            Outcome::Accepted | Outcome::AcceptedNearCapacity => {
+                return self.delivered(&current, &step.trouble, &attempt).await;
+            }
+            // Written down as an attempt when it is known what became of it.
+            Outcome::Taken { .. } => {
+                return self.await_receipt(step, &mark_of(&row.job), Some(upload.bytes()));
+            }
             Outcome::Failed(failure) => failure,
         };
         let sql = self.sql()?;
@@ -440,6 +499,79 @@ impl Outbox {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What follows from what a destination said of a push that it had taken.
+    async fn asked(
+        &self,
+        row: &JobRow,
+        receipt: &Receipt,
+        step: &Step,
+        confirmation: &Confirmation,
+    ) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: ACCEPTED,
+            is_final: true,
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: receipt.bytes_compressed,
+            duration_millis: now_millis().saturating_sub(receipt.taken_at_millis),
+        };
+        let failure = match confirmation {
+            Confirmation::Failed(failure) => Some(failure),
+            Confirmation::Safe | Confirmation::NotYet => None,
+        };
+        let sql = self.sql()?;
+        match step.effect {
+            Effect::Delivered => self.delivered(&current, &step.trouble, &attempt).await,
+            Effect::AwaitReceipt(..) => sql.atomically(|| {
+                if let Some(failure) = failure {
+                    self.remember(&step.trouble)?;
+                    sql.run(
+                        "UPDATE health SET last_error = ?, error_message = ?",
+                        params![attempt.at_millis, &failure.reason],
+                    )?;
+                }
+                self.await_receipt(step, &mark_of(&row.job), None)
+            }),
+            Effect::SendAgainAt(at_millis) => sql.atomically(|| {
+                let secs = self.pace().acknowledge_within_millis / 1000;
+                if let Outcome::Failed(failure) = Outcome::unacknowledged(secs, failure) {
+                    let attempt = Attempt {
+                        status: failure.status,
+                        is_final: false,
+                        ..attempt
+                    };
+                    self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
+                }
+                sql.run(
+                    "UPDATE pushes SET next_at = ?, receipt = NULL, receipt_from = NULL",
+                    params![at_millis],
+                )
+            }),
+            // The job changed meanwhile, or the push is gone.
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down what the destination of `mark` owes, for a push that was sent just now as so many bytes.
+    fn await_receipt(&self, step: &Step, mark: &str, sent_bytes: Option<u64>) -> Result<()> {
+        let Effect::AwaitReceipt(receipt, ask_at_millis) = &step.effect else {
+            return Ok(());
+        };
+        let receipt = Receipt {
+            bytes_compressed: sent_bytes.unwrap_or(receipt.bytes_compressed),
+            ..*receipt
+        };
+        self.sql()?.run(
+            "UPDATE pushes SET next_at = ?, receipt = ?, receipt_from = ?",
+            params![*ask_at_millis, &serde_json::to_string(&receipt)?, mark],
+        )
     }
 
     /// Writes down an attempt that failed, and what it taught.
@@ -520,7 +652,7 @@ impl Outbox {
 
     pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
         self.sql()?.rows(
-            "SELECT seq, kind, object, start, bytes FROM entries WHERE seq <= ? ORDER BY seq",
+            "SELECT seq, kind, object, start, records, bytes FROM entries WHERE seq <= ? ORDER BY seq",
             params![push.last_seq],
         )
     }
