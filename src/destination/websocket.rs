@@ -23,6 +23,7 @@ pub(super) const KIND: Kind = Kind {
     },
     delivery,
     meaning,
+    ..https::KIND
 };
 
 /// A push by WebSocket.

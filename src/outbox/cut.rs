@@ -43,6 +43,16 @@ pub fn record_starts(
         }
         Some(starts)
     };
+    // Records of several lines each, of which the first is always the same: action lines of a bulk API, for one.
+    let by_first_line = || {
+        let lines = by_line();
+        let each = lines.len().checked_div(usize::try_from(records).ok()?)?;
+        let starts: Vec<usize> = lines.iter().step_by(each.max(1)).copied().collect();
+        let line = |start: usize| bytes.get(start..)?.split(|byte| *byte == b'\n').next();
+        let first = line(0)?;
+        let is_repeated = starts.iter().all(|start| line(*start) == Some(first));
+        (lines.len() == each * starts.len() && is_repeated).then_some(starts)
+    };
     let fits = |starts: &Vec<usize>| starts.len() as u64 == records && starts.first() == Some(&0);
     if !delimiter.is_empty()
         && let Some(starts) = Some(by_delimiter()).filter(fits)
@@ -52,6 +62,24 @@ pub fn record_starts(
     Some(by_line())
         .filter(fits)
         .or_else(|| by_value().filter(fits))
+        .or_else(|| by_first_line().filter(fits))
+}
+
+/// The records of an entry, each with the 1 that it counts for; in one piece, with their number, when they can not be told
+/// apart.
+#[must_use]
+pub fn records<'b>(
+    bytes: &'b [u8],
+    records: u64,
+    assembly: Option<&Assembly>,
+) -> Vec<(&'b [u8], u64)> {
+    let Some(starts) = record_starts(bytes, records, assembly) else {
+        return vec![(bytes, records)];
+    };
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    let record = |(start, end): (&usize, usize)| bytes.get(*start..end);
+    let found = starts.iter().zip(ends).filter_map(record);
+    found.map(|record| (record, 1)).collect()
 }
 
 /// Parts that an entry is cut into at most at once. What is beyond stays in the last one, and is cut when its turn comes:
@@ -119,6 +147,10 @@ mod tests {
         assert_eq!(starts(",\na,b,\nc", 2, Some(",\n")), Some(vec![0, 5]));
         assert_eq!(starts("1,2\n3,4\n", 2, Some("")), Some(vec![0, 4]));
         assert_eq!(starts("{\"a\":1}{\"b\":2} ", 2, Some("")), Some(vec![0, 7]));
+        assert_eq!(
+            starts("{\"x\":{}}\n{\"a\":1}\n{\"x\":{}}\n{}\n", 2, None),
+            Some(vec![0, 17])
+        );
     }
 
     #[test]
@@ -128,6 +160,9 @@ mod tests {
             ("abcabc", 2, Some("")),
             (",a,b,c", 2, Some(",")),
             ("", 1, None),
+            ("", 0, None),
+            ("{\"x\":1}\n{\"a\":1}\n{\"x\":2}\n{}\n", 2, None),
+            ("x\nx\na\n", 2, None),
         ] {
             let assembly = delimiter.map(assembly);
             let found = record_starts(text.as_bytes(), records, assembly.as_ref());

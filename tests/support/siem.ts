@@ -178,6 +178,13 @@ export const HEC_CODES: Readonly<Record<number, readonly [status: number, text: 
   18: [503, "HEC is unhealthy, queues are full"],
   19: [503, "HEC is unhealthy, ack service unavailable"],
   20: [503, "HEC is unhealthy, queues are full, ack service unavailable"],
+  21: [400, "Invalid token"],
+  22: [400, "Token disabled"],
+  23: [503, "Server is shutting down"],
+  24: [200, "Queue is approaching capacity"],
+  25: [200, "ACK channel is approaching capacity"],
+  26: [429, "Queue is at capacity"],
+  27: [429, "ACK channel is at capacity"],
 };
 
 const HEC = {

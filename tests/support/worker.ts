@@ -14,7 +14,7 @@ export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token",
 const UNSET = Object.fromEntries(
   [
     "ALLOW_PRIVATE_DESTINATIONS", "UNKNOWN_DATASETS", "BATCHES_IN_FLIGHT_MAX", "BYTES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
-    "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "PUSH_DEADLINE_SECONDS", "ALERT_EMAIL_FROM", "ALERT_FAILING_WARNING_AFTER",
+    "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "ACK_POLL_SECONDS", "ACK_DEADLINE_SECONDS", "PUSH_DEADLINE_SECONDS", "ALERT_EMAIL_FROM", "ALERT_FAILING_WARNING_AFTER",
     "ALERT_FAILING_CRITICAL_AFTER", "ALERT_BACKLOG_OLDER_THAN", "ALERT_SILENCE_TIMES", "ALERT_SILENCE_AT_LEAST",
     "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW",
   ].map((name) => [name, ""]),
@@ -150,14 +150,14 @@ export class TestWorker extends Client {
     return await this.#harness.getWorker(name).getEnv();
   }
 
-  /** Keys in the bucket. */
-  async keys(prefix = ""): Promise<string[]> {
-    const { objects } = await (await this.#bucket()).list({ prefix });
+  /** Keys in the bucket of a binding. */
+  async keys(prefix = "", binding = "ARCHIVE"): Promise<string[]> {
+    const { objects } = await (await this.#bucket(binding)).list({ prefix });
     return objects.map(({ key }: { key: string }) => key);
   }
 
-  async object(key: string): Promise<StoredObject> {
-    const object = await (await this.#bucket()).get(key);
+  async object(key: string, binding = "ARCHIVE"): Promise<StoredObject> {
+    const object = await (await this.#bucket(binding)).get(key);
     if (object === null) throw new Error(`${key} is not in the bucket`);
     return {
       bytes: Buffer.from(await object.arrayBuffer()),
@@ -209,8 +209,8 @@ export class TestWorker extends Client {
     return JSON.parse(text);
   }
 
-  async #bucket(): Promise<any> {
-    return (await this.#harness.getWorker().getEnv()).ARCHIVE;
+  async #bucket(binding = "ARCHIVE"): Promise<any> {
+    return ((await this.#harness.getWorker().getEnv()) as any)[binding];
   }
 
   async close(): Promise<void> {
