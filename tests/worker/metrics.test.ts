@@ -274,7 +274,7 @@ test("where Prometheus is missing, the scripts say why, and it is a failure only
   try {
     const reason = /^there is no prometheus and no promtool on PATH \(.*apt-get install prometheus\)$/;
     assert.match(withPrometheus({ PATH: folder }).LOGPUSH_EDGE_PROMETHEUS_MISSING, reason);
-    assert.throws(() => withPrometheus({ PATH: folder, LOGPUSH_EDGE_REQUIRE_PROMETHEUS: "1" }), reason);
+    assert.throws(() => withPrometheus({ PATH: folder, LOGPUSH_EDGE_REQUIRE_PROMETHEUS: "1" }), { message: reason });
     for (const name of ["prometheus", "promtool"]) writeFileSync(join(folder, name), "#!/bin/sh\n", { mode: 0o755 });
     assert.equal(withPrometheus({ PATH: folder }).LOGPUSH_EDGE_PROMETHEUS_MISSING, undefined);
   } finally {
