@@ -95,7 +95,9 @@ fn made(delivery: &Delivery) -> Vec<String> {
         Delivery::Request {
             request,
             encoding: Encoding::Gzip,
+            ..
         } => ("request, gzip".to_owned(), lines_of(request)),
+        Delivery::Request { request, .. } => ("request".to_owned(), lines_of(request)),
         Delivery::WebSocket(conversation) => {
             let frame = match conversation.frame {
                 Frame::Record => "Record",

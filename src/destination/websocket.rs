@@ -176,7 +176,7 @@ pub fn acknowledges(frame: &str, push_id: &str) -> bool {
 mod tests {
     use super::*;
     use crate::destination::{Failure, delivery, limits};
-    use crate::logpush::destination_conf::{DestinationConf, DestinationKind, DestinationPolicy};
+    use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 
     const WSS: &str = "wss://h.example:8443/in?a=b&header_Authorization=Bearer%20${secret:T}";
 
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(plain.handshake.url, "http://127.0.0.1:9000/in");
         assert_eq!(plain.handshake.headers.len(), 3);
         assert_eq!(
-            limits(DestinationKind::WebSocket).max_bytes,
+            limits(&DestinationConf::parse(WSS, DestinationPolicy::default()).unwrap()).max_bytes,
             Some(MAX_PUSH_BYTES)
         );
     }
@@ -242,8 +242,8 @@ mod tests {
 
     fn meaning_of(outcome: Outcome) -> Option<Meaning> {
         match outcome {
-            Outcome::Accepted => None,
             Outcome::Failed(failure) => Some(failure.meaning),
+            _ => None,
         }
     }
 
