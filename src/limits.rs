@@ -82,6 +82,22 @@ pub const PUSH_DEFAULT_BYTES: u64 = 5_000_000;
 /// Raw bytes of one push at most, whatever the job asks for: its gzip is built in the isolate's memory.
 pub const PUSH_MAX_BYTES: u64 = 25_000_000;
 
+/// Bytes of an object that storage gets in one request; a larger one goes in parts. A request that breaks off begins anew,
+/// so it should not be long, and parts cost two requests more: Amazon's own tools change over at 8 MiB and recommend it from
+/// 100 MB on.
+pub const OBJECT_WHOLE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a part, but for the last one. S3, R2 and Google want 5 MiB at least and 10,000 parts at most; a batch of
+/// [`RAW_MAX_BYTES`] that does not shrink makes 477, which also stays below the 1,000 requests of an alarm.
+pub const OBJECT_PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How long storage may take to give an upload up: nobody needs its answer.
+pub const OBJECT_ABORT_DEADLINE_MILLIS: u64 = 3_000;
+
+/// Bytes that are read of the answer which says that an object was made of its parts. It has some hundred; while the storage
+/// works it may send blanks before it.
+pub const OBJECT_ANSWER_MAX_BYTES: usize = 64 * 1024;
+
 /// Records of one push when the job sets no `max_upload_records` (Logpush's own default).
 pub const PUSH_DEFAULT_RECORDS: u64 = 100_000;
 

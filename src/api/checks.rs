@@ -56,22 +56,18 @@ pub(super) fn validate_origin<S, T>(
     Ok(verdict(outcome))
 }
 
-/// Writes a challenge where the destination is storage that we have a key for. Destinations that are pushed to need none
-/// (HTTPS and Splunk have none at Cloudflare either). Storage that is only open to Cloudflare itself can not be written to
-/// by us, and the answer says so, in 200 as Logpush's.
+/// Writes a challenge where the destination is storage. Destinations that are pushed to otherwise need none (HTTPS and
+/// Splunk have none at Cloudflare either). What can not be written to is no fault of the call: the answer says why, in 200
+/// as Logpush's.
 pub(super) async fn ownership<S>(
     scope: &Scope,
     destination: &Destination,
     services: &Services<'_, S, impl JobRules, impl DestinationTester>,
 ) -> Result<Value, ApiError> {
     let Destination(conf) = destination;
-    let refused = match services.rules.check_destination(conf) {
-        Ok(()) => {
-            let message = "no ownership challenge is needed for this destination";
-            return Ok(json!({"filename": "", "message": message, "valid": true}));
-        }
-        Err(text) => text,
-    };
+    if let Err(text) = services.rules.check_destination(conf) {
+        return Ok(not_written(&text));
+    }
     let token = services
         .ownership
         .map(|key| key.issue(scope, conf, services.now_unix_secs));
@@ -81,7 +77,10 @@ pub(super) async fn ownership<S>(
     };
     Ok(match written {
         Ok(Some(filename)) => json!({"filename": filename, "message": "", "valid": true}),
-        Ok(None) => not_written(&refused),
+        Ok(None) => {
+            let message = "no ownership challenge is needed for this destination";
+            json!({"filename": "", "message": message, "valid": true})
+        }
         Err(text) => not_written(&text),
     })
 }

@@ -402,7 +402,7 @@ fn what_is_wrong_with_a_job_is_said_with_the_members_name() {
             "POST",
             JOBS,
             json!({"destination_conf": "s3://logs/?region=eu-west-1"}),
-            "destination_conf: s3:// is not offered in this version",
+            "destination_conf: access-key-id: is missing; send access-key-id=",
         ),
         (
             "POST",

@@ -39,11 +39,7 @@ impl Answer<'_> {
     /// real jobs' `error_message`.
     pub(super) fn reason(&self, destination: &ResolvedDestination) -> String {
         let (status, kind) = (self.status, destination.kind.label());
-        let body = if matches!(status, 300..=399) {
-            REDIRECT.to_owned()
-        } else {
-            excerpt(destination, &String::from_utf8_lossy(self.body))
-        };
+        let body = excerpt(destination, &(super::kind(destination.kind).says)(self));
         if body.is_empty() {
             format!("error {status}: error pushing: error uploading to {kind}: status:{status}")
         } else {

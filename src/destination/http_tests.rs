@@ -50,6 +50,10 @@ const PUSH: Push<'static> = Push {
     content_type: NDJSON,
     is_lines: true,
     timestamp_fields: &["EdgeStartTimestamp"],
+    holds: Holds::Records {
+        first_millis: 0,
+        last_millis: 0,
+    },
 };
 
 const RECORD: &str = r#"{"EdgeStartTimestamp":"2026-07-01T10:00:00.25Z","RayID":"a"}"#;

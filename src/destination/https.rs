@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Delivery, Encoding, Frame, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push,
-    Request, USER_AGENT,
+    REDIRECT, Request, USER_AGENT,
 };
 use crate::logpush::destination_conf::{DestinationConf, ResolvedDestination};
 use crate::route::NDJSON;
@@ -11,10 +11,11 @@ pub(super) const KIND: Kind = Kind {
     limits: Limits::NONE,
     delivery,
     meaning,
+    says,
 };
 
 /// Try again; how long to wait stands in the answer's header.
-pub(super) const LATER: Meaning = Meaning::RetryLater {
+pub const LATER: Meaning = Meaning::RetryLater {
     retry_after_secs: None,
 };
 
@@ -130,6 +131,15 @@ pub(super) fn post(
         url: destination.url.clone(),
         headers: ours.chain(destination.headers.iter().cloned()).collect(),
     }
+}
+
+/// All of the body: what a server has to say is for whoever made the destination. Of a redirect what to do about it, and
+/// not where it leads: such links may hold credentials.
+fn says(answer: &Answer<'_>) -> String {
+    if (300..400).contains(&answer.status) {
+        return REDIRECT.to_owned();
+    }
+    String::from_utf8_lossy(answer.body).into_owned()
 }
 
 /// Any 2xx is success: receivers in the wild answer 200, 202 or 204. A redirect is not followed, so somebody has to

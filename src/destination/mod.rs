@@ -12,21 +12,31 @@ use std::fmt;
 use crate::logpush::destination_conf::{DestinationConf, DestinationKind, ResolvedDestination};
 
 mod answer;
+mod azure;
 mod datadog;
 mod frame;
+pub mod gs;
 mod https;
 pub mod network;
+mod object;
 pub mod queue;
+pub mod r2;
 pub mod receipt;
+mod s3;
 mod sentinelone;
 mod splunk;
-pub mod storage;
+mod storage;
 mod sumo;
 mod test_message;
 pub mod websocket;
 
+#[cfg(test)]
+mod object_tests;
+
 pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
 pub use frame::{Envelope, Frame, Framer, RecordTooLarge};
+pub use https::LATER;
+pub use object::{Call, Object, Step, Store, file_object, without_urls};
 pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP, TEST_RECORD};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
@@ -46,6 +56,26 @@ pub struct Push<'a> {
     pub is_lines: bool,
     /// Fields that may hold the time of a record, the likeliest first.
     pub timestamp_fields: &'a [&'a str],
+    /// What it holds.
+    pub holds: Holds,
+}
+
+/// What a push holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Records. The times are those of the batches that they are of: their events', or of their receipt where a batch has
+    /// none. Unix milliseconds.
+    Records {
+        /// The earliest.
+        first_millis: u64,
+        /// The latest.
+        last_millis: u64,
+    },
+    /// Logpush's test message.
+    TestMessage {
+        /// Now, unix milliseconds.
+        now_millis: u64,
+    },
 }
 
 impl<'a> Push<'a> {
@@ -57,6 +87,19 @@ impl<'a> Push<'a> {
             content_type: "application/x-ndjson",
             is_lines: true,
             timestamp_fields: &[],
+            holds: Holds::Records {
+                first_millis: 0,
+                last_millis: 0,
+            },
+        }
+    }
+
+    /// The test message.
+    #[must_use]
+    pub fn test_message(id: &'a str, now_millis: u64) -> Self {
+        Self {
+            holds: Holds::TestMessage { now_millis },
+            ..Self::ndjson(id)
         }
     }
 }
@@ -146,6 +189,8 @@ struct Kind {
     delivery: fn(&ResolvedDestination, &Push<'_>) -> Result<Delivery, String>,
     /// What an answer means; `None` when the destination has the payload.
     meaning: fn(&Answer<'_>) -> Option<Meaning>,
+    /// What of an answer's body may be shown.
+    says: fn(&Answer<'_>) -> String,
 }
 
 fn kind(kind: DestinationKind) -> &'static Kind {
@@ -157,6 +202,10 @@ fn kind(kind: DestinationKind) -> &'static Kind {
         DestinationKind::SentinelOne => &sentinelone::KIND,
         DestinationKind::WebSocket => &websocket::KIND,
         DestinationKind::Queue => &queue::KIND,
+        DestinationKind::R2 => &r2::KIND,
+        DestinationKind::S3 => &s3::KIND,
+        DestinationKind::Gs => &gs::KIND,
+        DestinationKind::Azure => &azure::KIND,
     }
 }
 
@@ -229,6 +278,8 @@ pub enum Delivery {
         /// Stable id of the push.
         push_id: String,
     },
+    /// An object in storage, of gzip.
+    Object(Object),
 }
 
 /// How a payload gets to a destination.

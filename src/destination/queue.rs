@@ -36,6 +36,7 @@ pub(super) const KIND: Kind = Kind {
     },
     delivery,
     meaning,
+    ..https::KIND
 };
 
 fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delivery, String> {

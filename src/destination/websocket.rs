@@ -23,6 +23,7 @@ pub(super) const KIND: Kind = Kind {
     },
     delivery,
     meaning,
+    ..https::KIND
 };
 
 /// A push by WebSocket.
@@ -175,7 +176,7 @@ pub fn acknowledges(frame: &str, push_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::destination::{Failure, delivery, limits};
+    use crate::destination::{Failure, delivery};
     use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 
     const WSS: &str = "wss://h.example:8443/in?a=b&header_Authorization=Bearer%20${secret:T}";
@@ -229,10 +230,7 @@ mod tests {
         let plain = conversation("ws://127.0.0.1:9000/in?header_User-Agent=siem");
         assert_eq!(plain.handshake.url, "http://127.0.0.1:9000/in");
         assert_eq!(plain.handshake.headers.len(), 3);
-        assert_eq!(
-            limits(&DestinationConf::parse(WSS, DestinationPolicy::default()).unwrap()).max_bytes,
-            Some(MAX_PUSH_BYTES)
-        );
+        assert_eq!(KIND.limits.max_bytes, Some(MAX_PUSH_BYTES));
     }
 
     fn after(code: u16, reason: &str, stage: Stage) -> Outcome {

@@ -12,17 +12,16 @@ mod resolved;
 mod schemes;
 #[cfg(test)]
 mod schemes_tests;
-mod storage;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use error::{DestinationConfError, ResolveError};
+pub use host::origin;
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
 use schemes::Parts;
 pub(crate) use schemes::{ACK, ENVELOPE, FRAME};
-pub use storage::{Storage, StorageError};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
 /// Most characters of a destination string (Cloudflare's API schema).
@@ -73,6 +72,14 @@ pub enum DestinationKind {
     WebSocket,
     /// A Cloudflare Queue that is bound to the Worker.
     Queue,
+    /// Cloudflare R2, by a binding or by its S3 API.
+    R2,
+    /// Amazon S3, and storage that is compatible with it.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Azure,
 }
 
 impl DestinationKind {
@@ -87,6 +94,10 @@ impl DestinationKind {
             Self::SentinelOne => "sentinelone",
             Self::WebSocket => "wss",
             Self::Queue => "queue",
+            Self::R2 => "r2",
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Azure => "azure",
         }
     }
 }

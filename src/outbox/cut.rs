@@ -65,6 +65,23 @@ pub fn record_starts(
         .or_else(|| by_first_line().filter(fits))
 }
 
+/// The records of an entry, each with the 1 that it counts for; in one piece, with their number, when they can not be told
+/// apart.
+#[must_use]
+pub fn records<'b>(
+    bytes: &'b [u8],
+    records: u64,
+    assembly: Option<&Assembly>,
+) -> Vec<(&'b [u8], u64)> {
+    let Some(starts) = record_starts(bytes, records, assembly) else {
+        return vec![(bytes, records)];
+    };
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    let record = |(start, end): (&usize, usize)| bytes.get(*start..end);
+    let found = starts.iter().zip(ends).filter_map(record);
+    found.map(|record| (record, 1)).collect()
+}
+
 /// Parts that an entry is cut into at most at once. What is beyond stays in the last one, and is cut when its turn comes:
 /// limits that are narrow for the search of a culprit grow again before. Bounds the rows of one transaction.
 const PARTS_MAX: usize = 16;

@@ -41,6 +41,9 @@ pub struct Append {
     pub batch_id: String,
     /// When the batch was received, unix milliseconds. Counters go to this minute.
     pub received_at_millis: u64,
+    /// Earliest event time in the batch, unix milliseconds, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_event_millis: Option<u64>,
     /// Latest event time in the batch, unix milliseconds, if it is known.
     #[serde(default)]
     pub last_event_millis: Option<u64>,

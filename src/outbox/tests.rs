@@ -397,6 +397,7 @@ fn the_messages_and_the_name_have_not_changed() {
         job_id: 7,
         batch_id: "ab".into(),
         received_at_millis: 1,
+        first_event_millis: Some(1),
         last_event_millis: Some(2),
         assembly: None,
         segments: vec![
@@ -431,7 +432,7 @@ fn the_messages_and_the_name_have_not_changed() {
     };
     assert_eq!(
         serde_json::to_string(&append).unwrap(),
-        r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"last_event_millis":2,"segments":[[{"records":1,"bytes":2},{"kind":"inline"}],[{"records":3,"bytes":4},{"kind":"spool","key":"k","start":5}],[{"records":6,"bytes":7},{"kind":"archive","key":"a","size":8}]]}"#
+        r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"first_event_millis":1,"last_event_millis":2,"segments":[[{"records":1,"bytes":2},{"kind":"inline"}],[{"records":3,"bytes":4},{"kind":"spool","key":"k","start":5}],[{"records":6,"bytes":7},{"kind":"archive","key":"a","size":8}]]}"#
     );
     let shaped = Append {
         segments: Vec::new(),
@@ -445,7 +446,7 @@ fn the_messages_and_the_name_have_not_changed() {
     };
     assert_eq!(
         serde_json::to_string(&shaped).unwrap(),
-        r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"last_event_millis":2,"segments":[],"assembly":{"prefix":"[","suffix":"]","delimiter":",","content_type":"application/json"}}"#
+        r#"{"job_id":7,"batch_id":"ab","received_at_millis":1,"first_event_millis":1,"last_event_millis":2,"segments":[],"assembly":{"prefix":"[","suffix":"]","delimiter":",","content_type":"application/json"}}"#
     );
     assert_eq!(instance_name(7), "job/7/shard/0");
 }

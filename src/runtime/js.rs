@@ -76,6 +76,28 @@ extern "C" {
     fn random_uuid() -> String;
 }
 
+/// WebCrypto.
+pub mod subtle {
+    use super::{Array, JsValue, Promise, Uint8Array, wasm_bindgen};
+
+    #[wasm_bindgen]
+    extern "C" {
+        /// Makes a key of its bytes.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+        pub fn import_key(
+            format: &str,
+            bytes: &Uint8Array,
+            algorithm: &JsValue,
+            may_leave: bool,
+            uses: &Array,
+        ) -> Result<Promise, JsValue>;
+        /// Signs bytes.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
+        pub fn sign(algorithm: &str, key: &JsValue, bytes: &Uint8Array)
+        -> Result<Promise, JsValue>;
+    }
+}
+
 /// A name that no other attempt has.
 pub fn unique_name() -> String {
     random_uuid()

@@ -18,10 +18,7 @@ mod owed;
 mod pipeline;
 mod probe;
 mod push;
-mod queue;
-mod records;
 mod slots;
-mod socket;
 mod stats;
 
 use crate::api::Access;

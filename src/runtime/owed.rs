@@ -93,6 +93,7 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
         job_id: job.id,
         batch_id: debt.batch_id.clone(),
         received_at_millis: debt.received_at_millis,
+        first_event_millis: copied.first_event_millis,
         last_event_millis: copied.last_event_millis,
         segments: copied.segments,
         assembly: copied.assembly,
@@ -126,6 +127,8 @@ pub struct Copied {
     pub inline: Uint8Array,
     /// What is around and between them in a push.
     pub assembly: Option<Assembly>,
+    /// Earliest event time, unix milliseconds.
+    pub first_event_millis: Option<u64>,
     /// Latest event time, unix milliseconds.
     pub last_event_millis: Option<u64>,
     /// What was odd in records that were written out as events.
@@ -241,6 +244,7 @@ async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Cop
             segments: ready.segments,
             inline: ready.inline,
             assembly: ready.assembly,
+            first_event_millis: pipeline.first_event_millis(),
             last_event_millis: pipeline.last_event_millis(),
             spooled: ready.spooled,
         }),

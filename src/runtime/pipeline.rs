@@ -103,6 +103,12 @@ impl<'r> Pipeline<'r> {
         self.reader.encoding()
     }
 
+    /// Earliest event time so far, unix milliseconds.
+    pub fn first_event_millis(&self) -> Option<u64> {
+        let earliest = self.router.times().earliest?;
+        u64::try_from(earliest / 1_000_000).ok()
+    }
+
     /// Latest event time so far, unix milliseconds.
     pub fn last_event_millis(&self) -> Option<u64> {
         let latest = self.router.times().latest?;

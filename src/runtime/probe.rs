@@ -2,17 +2,16 @@
 //! the answer.
 
 use super::objects::now_millis;
-use super::push::Part;
-use super::records::Source;
+use super::push::object::{Attempt, Begun, Content};
+use super::push::records::Source;
+use super::push::{Part, body};
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Frame, Framer, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
-    TEST_MESSAGE_GZIP, TEST_RECORD, storage,
+    self, Delivery, Encoding, Frame, Framer, Object, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
+    TEST_MESSAGE_GZIP, TEST_RECORD,
 };
-use crate::logpush::destination_conf::{
-    DestinationConf, DestinationPolicy, ResolvedDestination, Storage,
-};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -40,28 +39,20 @@ impl DestinationTester for Probe<'_> {
         file: &str,
         content: &str,
     ) -> Result<Option<String>, String> {
-        let storage = Storage::parse(destination_conf, self.policy(), |name| {
-            config::text(self.env, name)
-        });
-        let Some(storage) = storage.map_err(|e| e.to_string())? else {
+        let resolved = self.resolve(destination_conf)?;
+        let object = destination::file_object(&resolved, file, "text/plain", false, now_millis())?;
+        let Some(object) = object else {
             return Ok(None);
         };
-        let now_unix_secs = now_millis() / 1000;
-        let object = storage::object_name(&storage, file, now_unix_secs);
-        let request = storage::put(&storage, &object, now_unix_secs)?;
-        let body = js::bytes(content.as_bytes());
-        within_deadline(async |signal: AbortSignal| {
-            let response = push::fetch(&request, body.into(), &signal).await;
-            // The runtime's own text may repeat the URL, which is signed.
-            let response = response.map_err(|_| "the storage can not be reached".to_owned())?;
-            if response.ok() {
-                return Ok(());
-            }
-            let body = push::first_bytes(&response).await;
-            Err(storage::refusal(response.status(), &body))
+        let content = Content::Bytes(js::bytes(content.as_bytes()));
+        let outcome = within_deadline(async |signal: AbortSignal| {
+            self.put(&resolved, &object, &content, &signal).await
         })
         .await?;
-        Ok(Some(object))
+        match outcome {
+            Outcome::Failed(failure) => Err(failure.reason),
+            _ => Ok(Some(object.name)),
+        }
     }
 }
 
@@ -118,22 +109,48 @@ impl Probe<'_> {
             .map_err(|e| format!("{e:?}"))
     }
 
-    async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
-        let conf =
-            DestinationConf::parse(destination_conf, self.policy()).map_err(|e| e.to_string())?;
-        let resolved = conf
+    fn resolve(&self, destination_conf: &str) -> Result<ResolvedDestination, String> {
+        DestinationConf::parse(destination_conf, self.policy())
+            .map_err(|e| e.to_string())?
             .resolve(|name| config::text(self.env, name))
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| e.to_string())
+    }
+
+    async fn put(
+        &self,
+        resolved: &ResolvedDestination,
+        object: &Object,
+        content: &Content,
+        signal: &AbortSignal,
+    ) -> Result<Outcome, String> {
+        let attempt = Attempt {
+            env: self.env,
+            resolved,
+            object,
+            signal,
+            allow_private: self.policy().allow_private,
+            begun: &Begun::default(),
+        };
+        let put = attempt.put(content).await;
+        put.map_err(|_| "the file can not be read".to_owned())
+    }
+
+    async fn send(&self, destination_conf: &str, signal: AbortSignal) -> Result<Outcome, String> {
+        let resolved = self.resolve(destination_conf)?;
         let id = format!("test-{}", js::unique_name());
-        let (request, encoding, frame) =
-            match destination::delivery(&resolved, &destination::Push::ndjson(&id))? {
-                Delivery::Request {
-                    request,
-                    encoding,
-                    frame,
-                } => (request, encoding, frame),
-                other => return self.perform(&resolved, &other).await,
-            };
+        let push = destination::Push::test_message(&id, now_millis());
+        let (request, encoding, frame) = match destination::delivery(&resolved, &push)? {
+            Delivery::Request {
+                request,
+                encoding,
+                frame,
+            } => (request, encoding, frame),
+            Delivery::Object(object) => {
+                let content = Content::Bytes(js::bytes(&TEST_MESSAGE_GZIP));
+                return self.put(&resolved, &object, &content, &signal).await;
+            }
+            other => return self.perform(&resolved, &other).await,
+        };
         let body = match (encoding, &frame) {
             (Encoding::Gzip, Frame::Stored) => js::bytes(&TEST_MESSAGE_GZIP).into(),
             _ => {
@@ -142,7 +159,7 @@ impl Probe<'_> {
                     .record(TEST_MESSAGE.as_bytes(), &mut body)
                     .and_then(|()| framer.finish(&mut body))
                     .map_err(|e| e.to_string())?;
-                push::encoded(&body, encoding).await?
+                body::encoded(&body, encoding).await?
             }
         };
         let response = match push::fetch(&request, body, &signal).await {

@@ -1,22 +1,30 @@
-//! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
+//! One push: makes what the destination wants of it, sends that, reads the answer. What the answer means is the
+//! destination's to say.
 
-use super::js::{self, BlockReader, CompressionStream};
+pub mod body;
+mod google;
+pub mod object;
+mod queue;
+pub mod records;
+mod socket;
+
+use super::config;
+use super::js::{self, BlockReader};
 use super::objects::now_millis;
-use super::records::Source;
-use super::{config, queue, socket};
 use crate::destination::queue::Head;
 use crate::destination::receipt::{self, Confirmation};
 use crate::destination::{
-    self, Delivery, Encoding, Frame, Framer, Outcome, RecordTooLarge, Request,
+    self, Delivery, Encoding, Frame, Holds, Outcome, RecordTooLarge, Request,
 };
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
 use crate::logpush::catalogue::{Dataset, TIMESTAMP_CANDIDATES};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
-use crate::outbox::cut;
-use crate::route::{Assembly, NDJSON};
+use crate::route::NDJSON;
 use futures_util::future::{Either, select};
 use js_sys::{ArrayBuffer, Uint8Array};
+use object::{Attempt, Begun, Content};
+use records::Source;
 use serde::Deserialize;
 use std::cell::Cell;
 use std::pin::pin;
@@ -24,9 +32,6 @@ use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
-
-/// Bytes that a body without gzip begins with room for.
-const IDENTITY_FIRST_BYTES: u32 = 256 * 1024;
 
 /// Field with the time of a record that was normalised.
 const NORMALISED_TIMESTAMP: &str = "@timestamp";
@@ -61,10 +66,21 @@ pub enum Sent {
     },
 }
 
-/// What an attempt came to in bytes and time.
+/// What is sent.
+pub struct Push<'a> {
+    /// The same on every attempt.
+    pub id: &'a str,
+    /// The times of its records.
+    pub holds: Holds,
+    /// Its records.
+    pub source: Source<'a>,
+}
+
+/// What an attempt came to in bytes and time, and what it may leave behind.
 pub struct Upload {
     began_millis: Cell<u64>,
     bytes: Cell<u64>,
+    unfinished: Begun,
 }
 
 impl Upload {
@@ -73,24 +89,13 @@ impl Upload {
         Self {
             began_millis: Cell::new(now_millis()),
             bytes: Cell::new(0),
+            unfinished: Begun::default(),
         }
     }
 
-    /// The body is there; the request begins.
-    fn begin(&self, body: &JsValue, parts: &[Part]) {
-        // A stream is an archived object, whose size its row has.
-        let bytes = match (body.dyn_ref::<ArrayBuffer>(), body.dyn_ref::<Uint8Array>()) {
-            (Some(buffer), _) => u64::from(buffer.byte_length()),
-            (_, Some(bytes)) => u64::from(bytes.length()),
-            _ => parts.first().and_then(|part| part.start).unwrap_or(0),
-        };
+    /// What is sent is there; the request begins.
+    fn begin(&self, bytes: u64) {
         self.bytes.set(bytes);
-        self.began_millis.set(now_millis());
-    }
-
-    /// Records go plain from here on: there is no body.
-    fn begin_plain(&self, parts: &[Part]) {
-        self.bytes.set(parts.iter().map(|part| part.bytes).sum());
         self.began_millis.set(now_millis());
     }
 
@@ -160,21 +165,11 @@ pub fn deadline_millis(env: &Env) -> u64 {
         .map_or(PUSH_DEADLINE_MILLIS, |secs| secs.clamp(1, 300) * 1_000)
 }
 
-/// Sends a push once; `push_id` is the same on every attempt. Every failure is an outcome; nothing is lost by one.
-pub async fn send(
-    env: &Env,
-    job: &Job,
-    push_id: &str,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-    upload: &Upload,
-) -> Sent {
+/// Sends a push once. Every failure is an outcome; nothing is lost by one.
+pub async fn send(env: &Env, job: &Job, push: &Push<'_>, upload: &Upload) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let attempt = pin!(try_send(
-        env, job, push_id, parts, assembly, inline, &signal, upload
-    ));
+    let attempt = pin!(try_send(env, job, push, &signal, upload));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
     match select(attempt, Delay::from(Duration::from_millis(deadline))).await {
@@ -182,7 +177,7 @@ pub async fn send(
         Either::Left((Ok(Reached::Answered(resolved, response)), _)) => {
             Sent::Asked(outcome_of(&resolved, &response).await)
         }
-        Either::Left((Ok(Reached::Nobody(outcome)), _)) => Sent::Asked(outcome),
+        Either::Left((Ok(Reached::Known(outcome)), _)) => Sent::Asked(outcome),
         Either::Left((Err(SourceError::Refused(record)), _)) => {
             Sent::Asked(Outcome::record_too_large(record))
         }
@@ -194,6 +189,7 @@ pub async fn send(
         }
         Either::Right(_) => {
             controller.abort();
+            upload.unfinished.abort().await;
             Sent::Asked(Outcome::timed_out(deadline / 1000))
         }
     }
@@ -203,8 +199,8 @@ pub async fn send(
 enum Reached {
     /// The destination has begun to answer.
     Answered(ResolvedDestination, web_sys::Response),
-    /// There is no answer.
-    Nobody(Outcome),
+    /// It is known already what came of it.
+    Known(Outcome),
 }
 
 /// The raw bytes of one inline or spooled entry.
@@ -230,20 +226,16 @@ pub async fn bytes_of(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 async fn try_send(
     env: &Env,
     job: &Job,
-    push_id: &str,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+    push: &Push<'_>,
     signal: &AbortSignal,
     upload: &Upload,
 ) -> Result<Reached, SourceError> {
     let resolved = match resolve(env, job) {
         Ok(resolved) => resolved,
-        Err(outcome) => return Ok(Reached::Nobody(outcome)),
+        Err(outcome) => return Ok(Reached::Known(outcome)),
     };
     let dataset = Dataset::find(job.scope.kind(), &job.dataset);
     let mut timestamp_fields = match dataset
@@ -254,41 +246,93 @@ async fn try_send(
         None => TIMESTAMP_CANDIDATES.to_vec(),
     };
     timestamp_fields.push(NORMALISED_TIMESTAMP);
+    let source = &push.source;
     let form = destination::Push {
-        id: push_id,
-        content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
-        is_lines: assembly.is_none(),
+        id: push.id,
+        content_type: source
+            .assembly
+            .map_or(NDJSON, |assembly| &assembly.content_type),
+        is_lines: source.assembly.is_none(),
         timestamp_fields: &timestamp_fields,
+        holds: push.holds,
     };
-    let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let (request, body) = match destination::delivery(&resolved, &form) {
-        Ok(Delivery::Request {
+    let delivery = match destination::delivery(&resolved, &form) {
+        Ok(delivery) => delivery,
+        Err(e) => return Ok(Reached::Known(Outcome::misconfigured(&e))),
+    };
+    match delivery {
+        Delivery::Request {
             request,
             encoding,
             frame,
-        }) => {
-            let body = body(&bucket, parts, assembly, &frame, encoding, inline);
-            (request, body.await?)
+        } => {
+            let body = body::body(source, &frame, encoding).await?;
+            upload.begin(body_bytes(&body, source.parts));
+            Ok(match fetch(&request, body, signal).await {
+                Ok(response) => Reached::Answered(resolved, response),
+                Err(e) => Reached::Known(Outcome::from_network_error(&resolved, &js::describe(&e))),
+            })
         }
-        Ok(other) => {
-            let source = Source {
-                bucket: &bucket,
-                parts,
-                assembly,
-                inline: &inline,
+        Delivery::Object(object) => {
+            let content = match Content::archived(source.bucket, source.parts) {
+                Some(content) => content,
+                None => {
+                    let gzip = body::body(source, &Frame::Stored, Encoding::Gzip).await?;
+                    Content::Bytes(Uint8Array::new(&gzip))
+                }
             };
-            upload.begin_plain(parts);
-            let of = Some((job.id, job.dataset.as_str()));
-            let outcome = perform(env, &resolved, &other, of, &source).await?;
-            return Ok(Reached::Nobody(outcome));
+            upload.begin(content.bytes());
+            let attempt = Attempt {
+                env,
+                resolved: &resolved,
+                object: &object,
+                signal,
+                allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
+                begun: &upload.unfinished,
+            };
+            attempt.put(&content).await.map(Reached::Known)
         }
-        Err(e) => return Ok(Reached::Nobody(Outcome::misconfigured(&e))),
-    };
-    upload.begin(&body, parts);
-    Ok(match fetch(&request, body, signal).await {
-        Ok(response) => Reached::Answered(resolved, response),
-        Err(e) => Reached::Nobody(Outcome::from_network_error(&resolved, &js::describe(&e))),
-    })
+        other => {
+            upload.begin(source.parts.iter().map(|part| part.bytes).sum());
+            let of = Some((job.id, job.dataset.as_str()));
+            let outcome = perform(env, &resolved, &other, of, source).await?;
+            Ok(Reached::Known(outcome))
+        }
+    }
+}
+
+/// The size of a body. A stream is an archived object, whose size its row has.
+fn body_bytes(body: &JsValue, parts: &[Part]) -> u64 {
+    match (body.dyn_ref::<ArrayBuffer>(), body.dyn_ref::<Uint8Array>()) {
+        (Some(buffer), _) => u64::from(buffer.byte_length()),
+        (_, Some(bytes)) => u64::from(bytes.length()),
+        _ => parts.first().and_then(|part| part.start).unwrap_or(0),
+    }
+}
+
+/// Performs a delivery that takes records plain. `job` is its number and its dataset; a test message has none.
+///
+/// # Errors
+/// When an entry can not be read.
+pub async fn perform(
+    env: &Env,
+    destination: &ResolvedDestination,
+    delivery: &Delivery,
+    job: Option<(u64, &str)>,
+    source: &Source<'_>,
+) -> Result<Outcome, SourceError> {
+    match delivery {
+        Delivery::WebSocket(conversation) => {
+            socket::converse(destination, conversation, source).await
+        }
+        Delivery::Queue { binding, push_id } => {
+            let head = Head { push_id, job };
+            queue::send(env, destination, binding, &head, source).await
+        }
+        Delivery::Request { .. } | Delivery::Object(_) => {
+            Ok(Outcome::internal("this delivery is performed elsewhere"))
+        }
+    }
 }
 
 /// A job's destination with its secrets, or why it can not be reached: a secret that is not set, for one.
@@ -342,29 +386,6 @@ pub async fn confirm(env: &Env, job: &Job, number: u64) -> Confirmation {
 /// Seconds since 1970.
 pub fn now_unix_secs() -> i64 {
     i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default()
-}
-
-/// Performs a delivery that takes records plain. `job` is its number and its dataset; a test message has none.
-///
-/// # Errors
-/// When an entry can not be read.
-pub async fn perform(
-    env: &Env,
-    destination: &ResolvedDestination,
-    delivery: &Delivery,
-    job: Option<(u64, &str)>,
-    source: &Source<'_>,
-) -> Result<Outcome, SourceError> {
-    match delivery {
-        Delivery::WebSocket(conversation) => {
-            socket::converse(destination, conversation, source).await
-        }
-        Delivery::Queue { binding, push_id } => {
-            let head = Head { push_id, job };
-            queue::send(env, destination, binding, &head, source).await
-        }
-        Delivery::Request { .. } => Ok(Outcome::internal("a request is performed elsewhere")),
-    }
 }
 
 /// Performs a request.
@@ -425,242 +446,10 @@ pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
     bytes
 }
 
-/// The body of a push. An archived object may be one as it is; everything else is written part by part, so that no more
-/// than the push as it is sent and one part of it are in memory.
-async fn body(
-    bucket: &Bucket,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    frame: &Frame,
-    encoding: Encoding,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-) -> Result<JsValue, SourceError> {
-    let archived = match parts {
-        [part] if part.kind == "archive" => part.object.as_deref(),
-        _ => None,
-    };
-    if let Some(object) = archived
-        && *frame == Frame::Stored
-    {
-        let stream = stream(bucket, object, None).await?;
-        return match encoding {
-            Encoding::Gzip => Ok(stream.into()),
-            // Of a length that nobody knows: blank lines and the like are no records.
-            Encoding::Identity => js::gunzipped(&stream).map_err(|e| js::describe(&e).into()),
-        };
-    }
-    let mut sink = Sink::new(encoding)?;
-    // What output options put around records does not go into an envelope.
-    let around = assembly.filter(|_| !matches!(frame, Frame::Events(_)));
-    if let Some(assembly) = around {
-        sink.write(&js::bytes(assembly.prefix.as_bytes())).await?;
-    }
-    match (archived, frame) {
-        (Some(object), _) => {
-            let archived = stream(bucket, object, None).await?;
-            let inflated = js::gunzipped(&archived).map_err(failed)?;
-            let mut reader = BlockReader::new(&inflated).map_err(failed)?;
-            let mut framer = Framer::new(frame);
-            let mut out = Vec::new();
-            while let Some(block) = reader.next().await.map_err(failed)? {
-                framer.lines(&block.to_vec(), &mut out)?;
-                sink.drain(&mut out).await?;
-            }
-            framer.finish(&mut out)?;
-            sink.drain(&mut out).await?;
-        }
-        (None, Frame::Stored) => stored(bucket, parts, assembly, &mut sink, inline).await?,
-        (None, _) => framed(bucket, parts, assembly, frame, &mut sink, inline).await?,
-    }
-    if let Some(assembly) = around {
-        sink.write(&js::bytes(assembly.suffix.as_bytes())).await?;
-    }
-    sink.finish().await
-}
-
-/// Parts as they are stored, none of them in wasm.
-async fn stored(
-    bucket: &Bucket,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    sink: &mut Sink,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-) -> Result<(), SourceError> {
-    // Each record has its delimiter before it, and before the first one there is nothing to keep it from.
-    let mut skip = assembly.map_or(0, |assembly| assembly.delimiter.len() as u64);
-    for part in &joined(parts) {
-        let skip = std::mem::take(&mut skip);
-        if part.bytes <= skip {
-            continue;
-        }
-        match (&part.object, part.kind.as_str()) {
-            (Some(object), "spool") => {
-                let range = (part.start.unwrap_or(0) + skip, part.bytes - skip);
-                let spooled = stream(bucket, object, Some(range)).await?;
-                let mut reader = BlockReader::new(&spooled).map_err(failed)?;
-                while let Some(block) = reader.next().await.map_err(failed)? {
-                    sink.write(&block).await?;
-                }
-            }
-            (_, "inline") => {
-                let bytes = inline(part.seq).map_err(|e| e.to_string())?;
-                sink.write(&bytes.subarray(skip as u32, bytes.length()))
-                    .await?;
-            }
-            (_, other) => {
-                return Err(format!("an entry of kind {other} can not be gathered").into());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Parts record by record. A part is a segment of a selection, so it is small.
-async fn framed(
-    bucket: &Bucket,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    frame: &Frame,
-    sink: &mut Sink,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-) -> Result<(), SourceError> {
-    let mut framer = Framer::new(frame);
-    let mut out = Vec::new();
-    let delimiter = assembly.map_or(0, |assembly| assembly.delimiter.len());
-    let keeps_delimiters = matches!(frame, Frame::Capped { .. });
-    let mut is_first = true;
-    for part in parts {
-        let bytes = bytes_of(bucket, part, &inline).await?.to_vec();
-        if assembly.is_none() {
-            framer.lines(&bytes, &mut out)?;
-        } else {
-            // What can not be told apart goes as one.
-            let starts = cut::record_starts(&bytes, part.records, assembly).unwrap_or(vec![0]);
-            let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
-            for (start, end) in starts.iter().copied().zip(ends) {
-                let has_delimiter = keeps_delimiters && !std::mem::take(&mut is_first);
-                let start = if has_delimiter {
-                    start
-                } else {
-                    start + delimiter
-                };
-                framer.record(bytes.get(start..end).unwrap_or_default(), &mut out)?;
-            }
-        }
-        sink.drain(&mut out).await?;
-    }
-    framer.finish(&mut out)?;
-    sink.drain(&mut out).await
-}
-
-fn failed(e: JsValue) -> String {
-    format!("the body could not be written: {}", js::describe(&e))
-}
-
-/// Bytes as an encoding has them.
-pub async fn encoded(bytes: &[u8], encoding: Encoding) -> Result<JsValue, String> {
-    let mut sink = Sink::new(encoding)?;
-    sink.write(&js::bytes(bytes)).await?;
-    sink.finish().await.map_err(SourceError::into_reason)
-}
-
-/// Where a body is written to; what comes out has a known length.
-enum Sink {
-    /// Through the runtime's gzip.
-    Gzip {
-        writer: web_sys::WritableStreamDefaultWriter,
-        compressed: JsFuture,
-    },
-    /// Into one array, which grows.
-    Identity { bytes: Uint8Array, length: u32 },
-}
-
-impl Sink {
-    fn new(encoding: Encoding) -> Result<Self, String> {
-        Ok(match encoding {
-            Encoding::Gzip => {
-                let gzip = CompressionStream::new("gzip").map_err(failed)?;
-                let readable = gzip.readable();
-                let compressed = web_sys::Response::new_with_opt_readable_stream(Some(&readable))
-                    .and_then(|response| response.array_buffer())
-                    .map_err(failed)?;
-                Self::Gzip {
-                    // Begun before the first write, which would wait for it.
-                    compressed: JsFuture::from(compressed),
-                    writer: gzip.writable().get_writer().map_err(failed)?,
-                }
-            }
-            Encoding::Identity => Self::Identity {
-                bytes: Uint8Array::new_with_length(IDENTITY_FIRST_BYTES),
-                length: 0,
-            },
-        })
-    }
-
-    async fn write(&mut self, chunk: &Uint8Array) -> Result<(), String> {
-        match self {
-            Self::Gzip { writer, .. } => {
-                let written = writer.write_with_chunk(chunk);
-                JsFuture::from(written).await.map(drop).map_err(failed)
-            }
-            Self::Identity { bytes, length } => {
-                let end = length.saturating_add(chunk.length());
-                if end > bytes.length() {
-                    let wider = bytes.length().saturating_mul(2).max(end);
-                    let grown = Uint8Array::new_with_length(wider);
-                    grown.set(&bytes.subarray(0, *length), 0);
-                    *bytes = grown;
-                }
-                bytes.set(chunk, *length);
-                *length = end;
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes what was collected in wasm, and empties it.
-    async fn drain(&mut self, collected: &mut Vec<u8>) -> Result<(), SourceError> {
-        if !collected.is_empty() {
-            self.write(&js::bytes(collected)).await?;
-            collected.clear();
-        }
-        Ok(())
-    }
-
-    async fn finish(self) -> Result<JsValue, SourceError> {
-        match self {
-            Self::Gzip { writer, compressed } => {
-                JsFuture::from(writer.close()).await.map_err(failed)?;
-                Ok(compressed.await.map_err(failed)?)
-            }
-            Self::Identity { bytes, length } => Ok(bytes.subarray(0, length).into()),
-        }
-    }
-}
-
-/// Neighbouring pieces of one object as one: a get costs a round trip, and a push of a large batch has dozens of pieces.
-fn joined(parts: &[Part]) -> Vec<Part> {
-    let mut joined: Vec<Part> = Vec::new();
-    for part in parts {
-        let before = joined.last_mut().filter(|before| {
-            let end = before.start.map(|start| start + before.bytes);
-            part.kind == "spool"
-                && before.kind == "spool"
-                && before.object == part.object
-                && end == part.start
-        });
-        match before {
-            Some(before) => {
-                before.bytes += part.bytes;
-                before.records += part.records;
-            }
-            None => joined.push(part.clone()),
-        }
-    }
-    joined
-}
-
-/// The bytes of an object, or of a range of it.
+/// All of an object, or a piece of it.
+///
+/// # Errors
+/// When it is not there, or can not be read.
 pub async fn stream(
     bucket: &Bucket,
     object: &str,

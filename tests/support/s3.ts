@@ -1,9 +1,9 @@
 // A real S3 server on loopback, which checks signatures: s3s-fs, whose buckets are folders.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { freePort } from "./process.ts";
 import { eventually } from "./worker.ts";
 
@@ -39,6 +39,18 @@ export class S3Server {
   /** What lies in a bucket, read past the server. */
   object(bucket: string, key: string): Buffer {
     return readFileSync(join(this.#folder, bucket, key));
+  }
+
+  /** Keys in a bucket; what the server keeps beside the objects has names of its own. */
+  keys(bucket: string): string[] {
+    const entries = readdirSync(join(this.#folder, bucket), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith("."));
+    return files.map((entry) => relative(join(this.#folder, bucket), join(entry.parentPath, entry.name))).sort();
+  }
+
+  /** Parts of uploads that are neither complete nor given up. */
+  parts(): string[] {
+    return (readdirSync(this.#folder, { recursive: true }) as string[]).filter((name) => name.includes(".part-"));
   }
 
   async close(): Promise<void> {

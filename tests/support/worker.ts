@@ -134,14 +134,14 @@ export class TestWorker extends Client {
     return await this.#harness.getWorker(name).getEnv();
   }
 
-  /** Keys in the bucket. */
-  async keys(prefix = ""): Promise<string[]> {
-    const { objects } = await (await this.#bucket()).list({ prefix });
+  /** Keys in the bucket of a binding. */
+  async keys(prefix = "", binding = "ARCHIVE"): Promise<string[]> {
+    const { objects } = await (await this.#bucket(binding)).list({ prefix });
     return objects.map(({ key }: { key: string }) => key);
   }
 
-  async object(key: string): Promise<StoredObject> {
-    const object = await (await this.#bucket()).get(key);
+  async object(key: string, binding = "ARCHIVE"): Promise<StoredObject> {
+    const object = await (await this.#bucket(binding)).get(key);
     if (object === null) throw new Error(`${key} is not in the bucket`);
     return {
       bytes: Buffer.from(await object.arrayBuffer()),
@@ -193,8 +193,8 @@ export class TestWorker extends Client {
     return JSON.parse(text);
   }
 
-  async #bucket(): Promise<any> {
-    return (await this.#harness.getWorker().getEnv()).ARCHIVE;
+  async #bucket(binding = "ARCHIVE"): Promise<any> {
+    return ((await this.#harness.getWorker().getEnv()) as any)[binding];
   }
 
   async close(): Promise<void> {

@@ -8,7 +8,7 @@ import { freshScope, SECRETS, TestWorker } from "../support/worker.ts";
 
 const SIEM_TOKEN = "siem-token-4711";
 const S3 = "s3://logs/dir?region=eu-west-1";
-const NOT_OFFERED = "s3:// is not offered in this version; the schemes offered are https, splunk, sentinelone, datadog, sumo";
+const NO_KEY = "access-key-id: is missing; send access-key-id=, with the id of an access key; without one only Cloudflare itself may write there";
 
 let worker: TestWorker;
 before(async () => void (worker = await TestWorker.start({ ALLOW_PRIVATE_DESTINATIONS: "true", SIEM_TOKEN })));
@@ -99,7 +99,7 @@ describe("a check", { concurrency: true }, () => {
         [siem.plain("${secret:NONE_SUCH}"), /^error validating destination: the secret NONE_SUCH is not set/],
         [siem.plain("${secret:API_TOKEN}"), /^header_X-SEKOIAIO-INTAKE-KEY: API_TOKEN is a secret of this service/],
         ["nowhere", /^must begin with a scheme/],
-        [S3, /^s3:\/\/ is not offered in this version/],
+        [S3, /^access-key-id: is missing/],
         ["s3://logs", /^region: is missing/],
       ] as const) {
         const { valid, message } = await validate(conf);
@@ -141,7 +141,7 @@ describe("a check", { concurrency: true }, () => {
     const path = `${freshScope("accounts")}/logpush/ownership`;
     const message = "no ownership challenge is needed for this destination";
     assert.deepEqual(await call("POST", path, { destination_conf: "https://logs.example.com/in" }), { filename: "", message, valid: true });
-    const none = { filename: "", message: `no ownership challenge was written: ${NOT_OFFERED}`, valid: false };
+    const none = { filename: "", message: `no ownership challenge was written: ${NO_KEY}`, valid: false };
     assert.deepEqual(await call("POST", path, { destination_conf: S3 }), none);
     for (const ownership_challenge of ["v1.9999999999.00", "eyJhbGciOiJub25lIn0.e30.", "x"]) {
       assert.deepEqual(await call("POST", `${path}/validate`, { destination_conf: S3, ownership_challenge }), { valid: false });

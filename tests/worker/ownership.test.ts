@@ -60,7 +60,7 @@ describe("an ownership challenge", { skip }, () => {
     for (const destination_conf of ["s3://logs/x?region=eu-west-1", "gs://logs/x"]) {
       const { filename, message, valid } = await call(freshScope(), "ownership", { destination_conf });
       assert.deepEqual([filename, valid], ["", false]);
-      assert.match(message, /^no ownership challenge was written: /);
+      assert.match(message, /^no ownership challenge was written: (access-key-id|credentials): is missing/);
     }
   });
 });

@@ -1,10 +1,12 @@
 // Jobs whose destination is a WebSocket, against a real server of the most used library.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test, type TestContext } from "node:test";
+import { WebSocketServer } from "ws";
 import { COPIED, DATASET, Delivery, KEY, placesOf, recordLines } from "../support/delivery.ts";
 import { WorkerProcess } from "../support/process.ts";
 import { SocketReceiver, type SocketFailure } from "../support/socket.ts";
@@ -224,6 +226,27 @@ describe("what the receiver does", { concurrency: 6 }, () => {
     assert.deepEqual(placesOf(done), { ...NOTHING, delivered: 3 });
     assert.equal(delivery.receiver.conversations.length, 1);
   });
+});
+
+test("the receiver of docs/destinations.md stores every record before it acknowledges", async (context) => {
+  const text = readFileSync(new URL("../../docs/destinations.md", import.meta.url), "utf8");
+  const code = /```js\n(const server = new WebSocketServer.*?)```/s.exec(text)?.[1];
+  assert.ok(code !== undefined && code.includes("port: 8080"), "docs/destinations.md has an example of a receiver");
+  const pushes = new Map<string, unknown[]>();
+  const store = async (push: string, records: unknown[]) => void pushes.set(push, [...records]);
+  const run = new Function("WebSocketServer", "store", `${code.replace("port: 8080", 'port: 0, host: "127.0.0.1"')}\nreturn server;`);
+  const server = run(WebSocketServer, store) as WebSocketServer;
+  context.after(() => server.close());
+  await eventually("the receiver to listen", () => server.address());
+  const scope = freshScope();
+  const { port } = server.address() as AddressInfo;
+  const { id } = await worker.createJob(scope, { name: "example", dataset: DATASET, destination_conf: `ws://127.0.0.1:${port}/?ack=true`, filter: COPIED });
+  const lines = recordLines(0, 5);
+  await new Delivery(worker, undefined as never, scope, id).push(lines);
+  await worker.settled(scope, id);
+  const [[tested = "", test] = [], ...pushed] = [...pushes];
+  assert.match(tested, /^test-/);
+  assert.deepEqual([test, pushed.flatMap(([, records]) => records)], [[{ content: "tests" }], lines.map((line) => JSON.parse(line))]);
 });
 
 test("a job is refused whose receiver does not let us in, and the answer does not hold the token", async (context) => {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use url::Host;
+use url::{Host, Url};
 
 /// Endings of names that never lead out of a machine or a private network: RFC 6761, RFC 6762 (5 and appendix G), RFC 8375
 /// (`home.arpa`), ICANN's `internal`, and what routers give out.
@@ -53,6 +53,20 @@ pub(super) fn is_loopback(host: &Host<&str>) -> bool {
                     .is_some_and(|inner| inner.is_loopback())
         }
     }
+}
+
+/// The URL of `host[:port]`: HTTPS, but for a loopback host, which only `allow_private` lets in and which has no
+/// certificate.
+///
+/// # Errors
+///
+/// When it is no host.
+pub fn origin(host: &str) -> Result<Url, url::ParseError> {
+    let url = Url::parse(&format!("https://{host}"))?;
+    if url.host().is_some_and(|host| is_loopback(&host)) {
+        return Url::parse(&format!("http://{host}"));
+    }
+    Ok(url)
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {

@@ -19,9 +19,15 @@ use super::{
 const DATE: &str = "{DATE}";
 
 /// Parameter with the id of an access key.
-pub(super) const ACCESS_KEY_ID: &str = "access-key-id";
+const ACCESS_KEY_ID: &str = "access-key-id";
 /// Parameter with its secret.
-pub(super) const SECRET_ACCESS_KEY: &str = "secret-access-key";
+const SECRET_ACCESS_KEY: &str = "secret-access-key";
+/// Parameter with the host of a store that speaks the S3 API.
+const ENDPOINT: &str = "endpoint";
+/// Parameter with the name of a bucket's binding. Ours.
+const BINDING: &str = "binding";
+/// Parameter with a service account's key file. Ours.
+const CREDENTIALS: &str = "credentials";
 const ROLE: &str = "sts-assume-role-arn";
 const SKIP_VERIFY: &str = "insecure-skip-verify";
 
@@ -79,10 +85,10 @@ use Settings::{All, Named};
 const SCHEMES: [Scheme; 14] = [
     Scheme { name: "https", kind: Some(DestinationKind::Https), settings: Named(&[]), has_date: false, check: https },
     Scheme { name: "splunk", kind: Some(DestinationKind::Splunk), settings: Named(&[SKIP_VERIFY, ACK]), has_date: false, check: splunk },
-    Scheme { name: "r2", kind: None, settings: All, has_date: true, check: r2 },
-    Scheme { name: "s3", kind: None, settings: All, has_date: true, check: s3 },
-    Scheme { name: "gs", kind: None, settings: All, has_date: true, check: gs },
-    Scheme { name: "azure", kind: None, settings: Named(&[]), has_date: true, check: azure },
+    Scheme { name: "r2", kind: Some(DestinationKind::R2), settings: All, has_date: true, check: r2 },
+    Scheme { name: "s3", kind: Some(DestinationKind::S3), settings: All, has_date: true, check: s3 },
+    Scheme { name: "gs", kind: Some(DestinationKind::Gs), settings: All, has_date: true, check: gs },
+    Scheme { name: "azure", kind: Some(DestinationKind::Azure), settings: Named(&[]), has_date: true, check: azure },
     Scheme { name: "sentinelone", kind: Some(DestinationKind::SentinelOne), settings: Named(&[]), has_date: false, check: sentinelone },
     Scheme { name: "datadog", kind: Some(DestinationKind::Datadog), settings: Named(&[]), has_date: false, check: datadog },
     Scheme { name: "sumo", kind: Some(DestinationKind::Sumo), settings: Named(&[]), has_date: false, check: sumo },
@@ -276,38 +282,55 @@ fn check_new_relic(endpoint: &Url, parameters: &[Parameter], headers: &[Header])
     })
 }
 
+/// A bucket that is bound to the Worker wants the binding's name; any other one is reached by R2's S3 API with a key.
 fn r2(parts: &Parts<'_>) -> Result<String> {
-    let known = &["account-id", ACCESS_KEY_ID, SECRET_ACCESS_KEY];
-    parts.only(known)?;
-    parts.bucket(false)?;
-    parts.required("account-id", "the id of the R2 account")?;
-    parts.form(
-        "account-id",
-        "the 32 hexadecimal digits of an account's id",
-        |id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
-    )?;
-    parts.key_pair()?;
-    Ok(parts.place_of_objects())
-}
-
-fn s3(parts: &Parts<'_>) -> Result<String> {
     let known = &[
-        "region",
-        "sse",
-        "endpoint",
+        BINDING,
+        "account-id",
+        ENDPOINT,
         ACCESS_KEY_ID,
         SECRET_ACCESS_KEY,
     ];
     parts.only(known)?;
     parts.bucket(false)?;
+    if parts.has(BINDING) {
+        parts.plain_form(
+            BINDING,
+            "the name of an R2 binding of this Worker, but not ARCHIVE: no job writes among the archived batches",
+            |name| {
+                let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+                name.bytes().all(is_name) && name != "ARCHIVE"
+            },
+        )?;
+        return parts
+            .without(
+                &["account-id", ENDPOINT, ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+                "left out when there is a binding",
+            )
+            .map(|()| parts.place_of_objects());
+    }
+    if parts.has(ENDPOINT) {
+        parts.endpoint()?;
+    } else {
+        parts.required("account-id", "the id of the R2 account")?;
+    }
+    parts.plain_form(
+        "account-id",
+        "the 32 hexadecimal digits of an account's id",
+        |id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+    )?;
+    parts.key_pair("the id of an access key")?;
+    Ok(parts.place_of_objects())
+}
+
+fn s3(parts: &Parts<'_>) -> Result<String> {
+    let known = &["region", "sse", ENDPOINT, ACCESS_KEY_ID, SECRET_ACCESS_KEY];
+    parts.only(known)?;
+    parts.bucket(false)?;
     parts.region()?;
     parts.form("sse", "AES256", |sse| sse == "AES256")?;
-    if parts.has("endpoint") {
-        parts.form(
-            "endpoint",
-            "a host, with a port if need be, without https://, bucket and path",
-            |endpoint| is_endpoint(endpoint, parts.policy),
-        )?;
+    if parts.has(ENDPOINT) {
+        parts.endpoint()?;
     } else {
         parts.form(
             "region",
@@ -315,16 +338,35 @@ fn s3(parts: &Parts<'_>) -> Result<String> {
             |region| !region.starts_with("cn-"),
         )?;
     }
-    // A bucket at AWS itself may be open to Cloudflare's own user.
-    if parts.has("endpoint") || parts.has(ACCESS_KEY_ID) || parts.has(SECRET_ACCESS_KEY) {
-        parts.key_pair()?;
-    }
+    // Logpush's strings without a key are for buckets that are open to Cloudflare's own user.
+    parts
+        .key_pair("the id of an access key; without one only Cloudflare itself may write there")?;
     Ok(parts.place_of_objects())
 }
 
+/// Logpush's strings have no parameters: its own service account writes. Ours has to be named.
 fn gs(parts: &Parts<'_>) -> Result<String> {
-    parts.only(&[])?;
+    let known = &[CREDENTIALS, ACCESS_KEY_ID, SECRET_ACCESS_KEY, ENDPOINT];
+    parts.only(known)?;
     parts.bucket(true)?;
+    if parts.has(ENDPOINT) {
+        parts.endpoint()?;
+    }
+    if parts.has(CREDENTIALS) {
+        parts.without(
+            &[ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+            "left out when there are credentials",
+        )?;
+        return Ok(parts.place_of_objects());
+    }
+    if !parts.has(ACCESS_KEY_ID) && !parts.has(SECRET_ACCESS_KEY) {
+        return Err(DestinationConfError::Missing {
+            parameter: CREDENTIALS,
+            form: "${secret:NAME} of a service account's key file, or access-key-id= and secret-access-key= of an \
+                   HMAC key; without either only Cloudflare itself may write there",
+        });
+    }
+    parts.key_pair("the access id of an HMAC key")?;
     Ok(parts.place_of_objects())
 }
 
@@ -451,17 +493,13 @@ fn kinesis(parts: &Parts<'_>) -> Result<String> {
                 form: "the role to assume, unless there are access-key-id and secret-access-key",
             });
         }
-        parts.key_pair()?;
+        parts.key_pair("the id of an access key")?;
         return Ok(parts.place_of_objects());
     }
-    for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY] {
-        if parts.has(name) {
-            return Err(DestinationConfError::ParameterForm {
-                parameter: name.to_owned(),
-                must: "left out when there is a sts-assume-role-arn",
-            });
-        }
-    }
+    parts.without(
+        &[ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+        "left out when there is a sts-assume-role-arn",
+    )?;
     parts.form(
         ROLE,
         "an ARN such as arn:aws:iam::123456789012:role/name",
@@ -524,12 +562,12 @@ impl Parts<'_> {
     }
 
     /// Whether the parameter is there and not empty.
-    pub(super) fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| !value.is_empty())
     }
 
     /// The value of a parameter.
-    pub(super) fn value(&self, name: &str) -> Option<&[Piece]> {
+    fn value(&self, name: &str) -> Option<&[Piece]> {
         self.find(name).and_then(|given| given.value.as_deref())
     }
 
@@ -608,9 +646,49 @@ impl Parts<'_> {
         Ok(())
     }
 
+    /// The same as `form` for a value that becomes part of a host or a name of this Worker's: no secret may stand in it,
+    /// because then nothing would look at it.
+    fn plain_form(
+        &self,
+        name: &str,
+        must: &'static str,
+        is_right: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let is_secret = |piece: &Piece| matches!(piece, Piece::Secret(_));
+        if self
+            .value(name)
+            .is_some_and(|value| value.iter().any(is_secret))
+        {
+            return Err(DestinationConfError::ParameterForm {
+                parameter: name.to_owned(),
+                must: "written out: a ${secret:NAME} can not stand here",
+            });
+        }
+        self.form(name, must, is_right)
+    }
+
+    /// Refuses what has no place beside other parameters.
+    fn without(&self, names: &[&str], must: &'static str) -> Result<()> {
+        match names.iter().find(|name| self.has(name)) {
+            None => Ok(()),
+            Some(name) => Err(DestinationConfError::ParameterForm {
+                parameter: (*name).to_owned(),
+                must,
+            }),
+        }
+    }
+
+    fn endpoint(&self) -> Result<()> {
+        self.plain_form(
+            ENDPOINT,
+            "a host, with a port if need be, without https://, bucket and path",
+            |endpoint| is_endpoint(endpoint, self.policy),
+        )
+    }
+
     /// Both halves of a key.
-    fn key_pair(&self) -> Result<()> {
-        self.required(ACCESS_KEY_ID, "the id of an access key")?;
+    fn key_pair(&self, form: &'static str) -> Result<()> {
+        self.required(ACCESS_KEY_ID, form)?;
         self.required(SECRET_ACCESS_KEY, "the secret of the access key")
     }
 
@@ -619,7 +697,7 @@ impl Parts<'_> {
             "region",
             "the bucket's or stream's region, such as eu-west-1",
         )?;
-        self.form("region", "a region such as eu-west-1", |region| {
+        self.plain_form("region", "a region such as eu-west-1", |region| {
             region
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -628,7 +706,14 @@ impl Parts<'_> {
 
     /// `bucket[/path]`. Google's names may be longer and have an underscore.
     fn bucket(&self, google: bool) -> Result<()> {
-        let bucket = self.front.split('/').next().unwrap_or_default();
+        let (bucket, path) = self.front.split_once('/').unwrap_or((self.front, ""));
+        // A URL with such a segment leads elsewhere, which may be another bucket.
+        let path = decode(path).unwrap_or_default();
+        if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(
+                self.place("<bucket>[/<path>], with a path without . and .. between its slashes")
+            );
+        }
         let longest = if google { 222 } else { 63 };
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let is_bucket = (3..=longest).contains(&bucket.len())

@@ -226,7 +226,10 @@ fn what_is_wrong_is_said_without_the_value() {
         ("s3cret".into(), E::NoScheme),
         ("s3cret://h.example/".into(), E::UnknownScheme),
         ("wsss://h.example/".into(), E::UnknownScheme),
-        ("gs://bucket/x".into(), E::NotOffered { scheme: "gs" }),
+        (
+            "bq://projects/p/datasets/d/tables/t?credentials=url:x".into(),
+            E::NotOffered { scheme: "bq" },
+        ),
         (
             "Kinesis://logs?region=eu-west-1&access-key-id=s3cret&secret-access-key=s3cret".into(),
             E::NotOffered { scheme: "kinesis" },

@@ -222,6 +222,7 @@ impl Batch<'_> {
             job_id,
             batch_id: batch_id.to_owned(),
             received_at_millis: self.received_at_millis,
+            first_event_millis: self.pipeline.first_event_millis(),
             last_event_millis: self.pipeline.last_event_millis(),
             segments: ready.segments,
             assembly: ready.assembly,

@@ -78,6 +78,8 @@ const MIGRATIONS: &[&str] = &["
     // JSON of `outbox::Receipt` for a push that the destination has taken and not yet acknowledged, and which
     // destination that was.
     "ALTER TABLE pushes ADD COLUMN receipt TEXT; ALTER TABLE pushes ADD COLUMN receipt_from TEXT;",
+    // Earliest event time in the entry's batch.
+    "ALTER TABLE entries ADD COLUMN first_event INTEGER; ALTER TABLE dead ADD COLUMN first_event INTEGER;",
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.
@@ -306,7 +308,7 @@ impl Outbox {
             };
             sql.run(
                 "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, payload, assembly,
-                    last_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    first_event, last_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &append.batch_id,
                     minute,
@@ -318,6 +320,7 @@ impl Outbox {
                     start,
                     payload as Option<JsValue>,
                     assembly.as_ref(),
+                    append.first_event_millis,
                     append.last_event_millis
                 ],
             )?;

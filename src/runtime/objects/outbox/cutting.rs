@@ -64,8 +64,8 @@ impl Outbox {
             for (number, (record, begin)) in parts.iter().enumerate() {
                 sql.run(
                     "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                        assembly, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, kind, object, ?, ?,
-                        assembly, last_event FROM entries WHERE seq = ?",
+                        assembly, first_event, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, kind, object, ?, ?,
+                        assembly, first_event, last_event FROM entries WHERE seq = ?",
                     params![
                         (parts.len() - number) as u64,
                         record - records,
@@ -127,7 +127,8 @@ impl Outbox {
                 };
                 sql.run(
                     "INSERT INTO entries (seq, batch, minute, received_at, records, bytes, kind, object, start, payload,
-                        last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, ?, ?, ?, ?, last_event
+                        first_event, last_event) SELECT seq - ?, batch, minute, received_at, ?, ?, ?, ?, ?, ?,
+                        first_event, last_event
                         FROM entries WHERE seq = ?",
                     params![
                         count - number as i64,

@@ -88,8 +88,9 @@ impl Outbox {
             self.remember_failure(trouble, &failure.reason, attempt)?;
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at, object,
-                    assembly, last_event) SELECT ?, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
-                    min(received_at), ?, ?, min(assembly), max(last_event) FROM entries WHERE seq <= ?",
+                    assembly, first_event, last_event) SELECT ?, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
+                    min(received_at), ?, ?, min(assembly), min(first_event),
+                    max(last_event) FROM entries WHERE seq <= ?",
                 params![
                     &current.id,
                     u64::from(failure.status),
@@ -250,8 +251,8 @@ impl Outbox {
                 } else if !selection.dry_run {
                     sql.run(
                         "INSERT INTO entries (batch, minute, received_at, records, bytes, kind, object, start, assembly,
-                            last_event) SELECT batch, minute, received_at, records, bytes, 'spool', object, 0, assembly,
-                            last_event FROM dead WHERE id = ?",
+                            first_event, last_event) SELECT batch, minute, received_at, records, bytes, 'spool', object, 0,
+                            assembly, first_event, last_event FROM dead WHERE id = ?",
                         params![letter.id],
                     )?;
                     sql.run("DELETE FROM dead WHERE id = ?", params![letter.id])?;

@@ -4,7 +4,7 @@ use super::super::registry::{JobRow, JobsQuery, Update};
 use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
 use crate::destination::receipt::Confirmation;
-use crate::destination::{self, Outcome};
+use crate::destination::{self, Holds, Outcome};
 use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
 use crate::logpush::job::Job;
@@ -16,7 +16,8 @@ use crate::route::Assembly;
 use crate::runtime::config;
 use crate::runtime::jobs::destination_of;
 use crate::runtime::js::sql::params;
-use crate::runtime::push::{self, Part, Sent, Upload};
+use crate::runtime::push::records::Source;
+use crate::runtime::push::{self, Part, Push, Sent, Upload};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -166,11 +167,19 @@ impl Outbox {
         let has_dead = self
             .sql()?
             .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
-        // Dead letters wait for nothing, but they go when the job does.
-        if self.held()?.records == 0 && has_dead.length() == 0 {
+        if self.held()?.records == 0 {
             self.has_news.set(false);
             self.job_changed.set(false);
-            return Ok(None);
+            // Dead letters wait for nothing, but they go when the job does.
+            let is_over = has_dead.length() > 0
+                && self
+                    .job()
+                    .await?
+                    .is_some_and(|row| row.deleted_at.is_some());
+            // Without setting the alarm again: an idle outbox sleeps.
+            if !is_over && !self.has_news.get() && !self.job_changed.get() {
+                return Ok(None);
+            }
         }
         self.rearm().await?;
         let mut row = self.job().await?;
@@ -438,16 +447,17 @@ impl Outbox {
         )?;
         let parts = self.parts(&current)?;
         let assembly = self.push_assembly(&current)?;
-        Ok(push::send(
-            &self.env,
-            &row.job,
-            &current.id,
-            &parts,
-            assembly.as_ref(),
-            |seq| self.payload(seq),
-            upload,
-        )
-        .await)
+        let push = Push {
+            id: &current.id,
+            holds: self.times(&current)?,
+            source: Source {
+                bucket: &self.env.bucket(config::ARCHIVE)?,
+                parts: &parts,
+                assembly: assembly.as_ref(),
+                inline: &|seq| self.payload(seq),
+            },
+        };
+        Ok(push::send(&self.env, &row.job, &push, upload).await)
     }
 
     pub(super) async fn answered(
@@ -648,6 +658,24 @@ impl Outbox {
             params![push.last_seq],
         )?;
         assembly_of(written.and_then(|row| row.assembly).as_deref())
+    }
+
+    /// The times of the batches whose records a push holds: the same on every attempt, because an object is called by them.
+    pub(super) fn times(&self, push: &StoredPush) -> Result<Holds> {
+        #[derive(Deserialize)]
+        struct Times {
+            first: u64,
+            last: u64,
+        }
+        let times: Option<Times> = self.sql()?.first(
+            "SELECT coalesce(min(coalesce(first_event, last_event, received_at)), 0) AS first,
+                coalesce(max(coalesce(last_event, received_at)), 0) AS last FROM entries WHERE seq <= ?",
+            params![push.last_seq],
+        )?;
+        Ok(Holds::Records {
+            first_millis: times.as_ref().map_or(0, |times| times.first),
+            last_millis: times.map_or(0, |times| times.last),
+        })
     }
 
     pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {

@@ -1,11 +1,11 @@
 //! The records of a push, for destinations that take them plain and not as one gzip.
 
-use super::js::{self, BlockReader};
-use super::push::{self, Part, SourceError};
+use super::{Part, SourceError, bytes_of, stream};
 use crate::destination::Outcome;
 use crate::logpush::destination_conf::ResolvedDestination;
 use crate::outbox::cut;
 use crate::route::Assembly;
+use crate::runtime::js::{self, BlockReader};
 use js_sys::Uint8Array;
 use memchr::memchr;
 use worker::Bucket;
@@ -57,8 +57,10 @@ impl Source<'_> {
             let goes_on = match (&part.object, part.kind.as_str()) {
                 (Some(object), "archive") => self.each_line(object, &mut take).await?,
                 _ => {
-                    let bytes = push::bytes_of(self.bucket, part, self.inline).await?;
-                    each_of(&bytes.to_vec(), part.records, self.assembly, &mut take)
+                    let bytes = bytes_of(self.bucket, part, self.inline).await?;
+                    cut::records(&bytes.to_vec(), part.records, self.assembly)
+                        .into_iter()
+                        .all(|(bytes, records)| take(bytes, records))
                 }
             };
             if !goes_on {
@@ -98,7 +100,7 @@ impl Source<'_> {
         take: &mut impl FnMut(&[u8], u64) -> bool,
     ) -> Result<bool, SourceError> {
         let failed = |e| format!("{object} can not be inflated: {}", js::describe(&e));
-        let compressed = push::stream(self.bucket, object, None).await?;
+        let compressed = stream(self.bucket, object, None).await?;
         let inflated = js::gunzipped(&compressed).map_err(failed)?;
         let mut reader = BlockReader::new(&inflated).map_err(failed)?;
         let mut line = Vec::new();
@@ -119,21 +121,4 @@ impl Source<'_> {
         }
         Ok(line.trim_ascii().is_empty() || take(&line, 1))
     }
-}
-
-fn each_of(
-    bytes: &[u8],
-    records: u64,
-    assembly: Option<&Assembly>,
-    take: &mut impl FnMut(&[u8], u64) -> bool,
-) -> bool {
-    let Some(starts) = cut::record_starts(bytes, records, assembly) else {
-        return take(bytes, records);
-    };
-    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .filter_map(|(start, end)| bytes.get(*start..end))
-        .all(|record| take(record, 1))
 }

@@ -1,11 +1,11 @@
 //! A push to a Cloudflare Queue.
 
-use super::js;
-use super::push::SourceError;
+use super::SourceError;
 use super::records::Source;
 use crate::destination::Outcome;
 use crate::destination::queue::{Head, MAX_PUSH_BYTES, Packer, batch_len};
 use crate::logpush::destination_conf::ResolvedDestination;
+use crate::runtime::js;
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

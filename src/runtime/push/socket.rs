@@ -1,13 +1,13 @@
 //! A push over a WebSocket: opens the connection, writes the frames, waits for what has to come back, closes.
 
-use super::js;
-use super::push::{self, SourceError};
 use super::records::Source;
+use super::{SourceError, fetch, first_bytes, now_unix_secs};
 use crate::destination::websocket::{
     Closed, Conversation, Frame, MAX_PUSH_BYTES, Stage, acknowledges, end_of_push,
 };
 use crate::destination::{Answer, Outcome};
 use crate::logpush::destination_conf::ResolvedDestination;
+use crate::runtime::js;
 use futures_util::future::select;
 use js_sys::{Function, Promise, Uint8Array};
 use std::cell::RefCell;
@@ -68,7 +68,7 @@ pub async fn converse(
     let lost = |e: JsValue| Outcome::from_network_error(destination, &js::describe(&e));
     let cut = Cut(AbortController::default());
     let handshake = &conversation.handshake;
-    let response = push::fetch(handshake, JsValue::UNDEFINED, &cut.0.signal()).await;
+    let response = fetch(handshake, JsValue::UNDEFINED, &cut.0.signal()).await;
     let response = match response {
         Ok(response) => response,
         Err(e) => return Ok(lost(e)),
@@ -103,14 +103,14 @@ async fn refused(destination: &ResolvedDestination, response: &web_sys::Response
     let body = if (200..300).contains(&status) {
         b"the endpoint answered without becoming a WebSocket: check its path".to_vec()
     } else {
-        push::first_bytes(response).await
+        first_bytes(response).await
     };
     let answer = Answer {
         status,
         retry_after: retry_after.as_deref(),
         body: &body,
     };
-    Outcome::from_answer(destination, &answer, push::now_unix_secs())
+    Outcome::from_answer(destination, &answer, now_unix_secs())
 }
 
 /// How a conversation ended that was not accepted.
