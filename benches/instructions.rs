@@ -26,6 +26,7 @@ mod counted {
     stage!(stage_shaping, Shaping);
     stage!(stage_one_job, OneJob);
     stage!(stage_fifty_jobs, FiftyJobs);
+    stage!(stage_events, Events);
 }
 
 fn main() {
@@ -48,6 +49,7 @@ fn main() {
             Stage::Shaping => counted::stage_shaping(&mut batch),
             Stage::OneJob => counted::stage_one_job(&mut batch),
             Stage::FiftyJobs => counted::stage_fifty_jobs(&mut batch),
+            Stage::Events => counted::stage_events(&mut batch),
         };
         println!("{} {count}", stage.name());
     }

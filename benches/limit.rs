@@ -10,7 +10,7 @@ use logpush_edge::logpush::catalogue::Dataset;
 use logpush_edge::logpush::filter::Filter;
 use logpush_edge::logpush::scope::ScopeKind;
 use logpush_edge::route::filter::CompiledFilter;
-use logpush_edge::route::{JobRoute, Keep, Router, Routes};
+use logpush_edge::route::{JobRoute, Keep, Router, Routes, Written};
 use serde_json::{Value, json};
 
 const DATASET: &str = "http_requests";
@@ -130,7 +130,7 @@ fn routes(filters: &[String]) -> Routes {
                 job_id: index as u64,
                 filter: filter.map(|filter| CompiledFilter::compile(&filter, &mut projection)),
                 sample: None,
-                shape: None,
+                written: Written::AsItCame,
                 assembly: None,
                 keep: Keep::Copy,
                 segment_max_records: SEGMENT_MAX_BYTES,

@@ -41,3 +41,4 @@ stage!(filter, STAGES[3]);
 stage!(shaping, STAGES[4]);
 stage!(one_job, STAGES[5]);
 stage!(fifty_jobs, STAGES[6]);
+stage!(events, STAGES[7]);

@@ -8,7 +8,7 @@ import { Advice, run, root, say } from "./shell.mjs";
 
 /** Some tens of megabytes each: more than any cache, and a second or two for each stage. */
 const RECORDS = { http_requests: 20_000, dns_logs: 100_000, firewall_events: 20_000 };
-const STAGES = ["inflate", "framing", "projection", "filter", "shaping", "one_job", "fifty_jobs"];
+const STAGES = ["inflate", "framing", "projection", "filter", "shaping", "one_job", "fifty_jobs", "events"];
 /** Each stage runs so often in wasm, and the median counts. */
 const TIMES = 15;
 

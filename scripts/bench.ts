@@ -56,6 +56,8 @@ interface Planned {
   scope: string;
   query: string;
   filters: string[];
+  /** Of its jobs. */
+  output_options?: object;
 }
 
 /** As it stands in the JSON line. */
@@ -110,12 +112,16 @@ function options(): Options & { json: boolean } {
 /** Which cases a target has: job counts, stages, or the one of a peer. */
 function casesOf(name: TargetName, given: Options, batches: Record<Dataset, () => Batches>): Planned[] {
   const http = { dataset: "http_requests" as const, batches: batches.http_requests };
+  // One job that takes every record, as a normalised event.
+  const events = { ...http, filters: [""], output_options: { schema: "ecs" } };
   if (name === "stage") {
-    return STAGES.map((stage) => ({ ...http, name: `stage: ${stage}`, scope: "zones/bench1", query: `?stage=${stage}`, filters: filters(1) }));
+    const stages: Planned[] = STAGES.map((stage) => ({ ...http, name: `stage: ${stage}`, scope: "zones/bench1", query: `?stage=${stage}`, filters: filters(1) }));
+    return [...stages, { ...events, name: "stage: events", scope: "zones/stage-events", query: "?stage=payload" }];
   }
   if (!name.endsWith("ours")) return [{ ...http, name, scope: "zones/bench", query: "", filters: [] }];
   const counts = name === "ours" ? [0, 1, 5, 50] : [1, 50];
   const cases: Planned[] = counts.map((count) => ({ ...http, name: `${name}, ${jobs(count)}`, scope: `zones/bench${count}`, query: "", filters: filters(count) }));
+  if (name === "ours") cases.push({ ...events, name: "ours, 1 job, events", scope: "zones/events", query: "" });
   if (name !== "ours" || given.quick) return cases;
   for (const [dataset, filter] of Object.entries(OTHER_DATASETS) as [keyof typeof OTHER_DATASETS, string][]) {
     cases.push({ name: `ours, 1 job, ${dataset}`, dataset, batches: batches[dataset], scope: `zones/${dataset}`, query: "", filters: [filter] });
@@ -144,8 +150,8 @@ async function prepare(given: Options, targets: Target[], siem: Siem, bucketUrl:
     const target = await Target.start(name, bucketUrl);
     targets.push(target);
     const withJobs = new Set<string>();
-    for (const { name: title, dataset, batches, scope, query, filters } of planned) {
-      if (filters.length > 0 && !withJobs.has(scope)) await createJobs(target, siem, scope, dataset, filters);
+    for (const { name: title, dataset, batches, scope, query, filters, output_options } of planned) {
+      if (filters.length > 0 && !withJobs.has(scope)) await createJobs(target, siem, scope, dataset, filters, output_options ?? null);
       withJobs.add(scope);
       const one: Case = { name: title, target, batches: batches(), path: `${scope}/${dataset}${query}`, samples: [] };
       await warmUp(one, scope, given);
@@ -236,7 +242,7 @@ function inflateOverOurs(inflate: number | undefined, ours: number | undefined, 
   return inflate === undefined || ours === undefined || ours <= archive ? null : rounded(inflate / (ours - archive));
 }
 
-/** Ratios of CPU time, but for those to native inflating, which are of throughput; see docs/performance.md. */
+/** Ratios of CPU time, but for those to native inflating, which are of throughput, and for one throughput; see docs/performance.md. */
 function ratios(all: CaseFigures[]): Record<string, number | null> {
   const cpu = (name: string) => all.find((one) => one.name === name)?.cpu_ms_median;
   const over = (a: string, b: string) => {
@@ -251,6 +257,7 @@ function ratios(all: CaseFigures[]): Record<string, number | null> {
     ours_over_native_inflate: inflateOverOurs(cpu("native: inflate, zlib-rs"), cpu("ours, 1 job"), archive),
     ours_with_archive_over_native_inflate: over("native: inflate, zlib-rs", "ours, 1 job"),
     jobs_50_over_1: over("ours, 50 jobs", "ours, 1 job"),
+    events_mb_per_cpu_s: all.find((one) => one.name === "ours, 1 job, events")?.mb_per_cpu_s ?? null,
     local_r2_cpu_js_common_over_ours: over("local R2: JavaScript, stream", "local R2: ours, 1 job"),
     local_r2_cpu_js_best_over_ours: over("local R2: JavaScript, best", "local R2: ours, 1 job"),
     local_r2_jobs_50_over_1: over("local R2: ours, 50 jobs", "local R2: ours, 1 job"),

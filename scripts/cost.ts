@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { DEFAULTS, benchCases, estimate, type Input, type Measured, type Prices } from "./cost/model.ts";
-import { piecesTable, text } from "./cost/report.ts";
+import { piecesTable, scale, text } from "./cost/report.ts";
 
 /** A wrong flag or file; shown without a stack trace. */
 export class CostError extends Error {}
@@ -13,6 +13,12 @@ export class CostError extends Error {}
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const MEASURED = at("cost/measured.json");
 const PAGE = at("../docs/cost.md");
+const SCALING_PAGE = at("../docs/scaling.md");
+
+/** Records a day that `--scale` shows side by side: a small site, a large one, and the customer of Cloudflare's post. */
+const SCALE = [1e6, 1e9, 21e9];
+/** Bytes of their records, where nothing else is given: that customer's. */
+const SCALE_BYTES = 1186;
 
 interface Flag {
   to: keyof Input;
@@ -52,14 +58,17 @@ const USAGE = [
   }),
   `  --${"chunked".padEnd(20)} batches come without Content-Length`,
   `  --${"json".padEnd(20)} the estimate as JSON`,
+  `  --${"scale".padEnd(20)} what 1 M, 1 G and 21 G records a day need, side by side: docs/scaling.md`,
   `  --${"measured FILE".padEnd(20)} CPU from what \`npm run bench -- --json\` printed`,
-  `  --${"save".padEnd(20)} keeps that CPU in scripts/cost/measured.json, and renews the examples in docs/cost.md`,
+  `  --${"save".padEnd(20)} keeps that CPU in scripts/cost/measured.json, and renews the examples in docs/cost.md and docs/scaling.md`,
 ].join("\n");
 
 /** A command line, read: what to estimate and how to show it. */
 interface Command {
   input: Input | undefined;
   isJson: boolean;
+  /** The volumes of docs/scaling.md instead of one. */
+  scale: Input[] | undefined;
   isHelp: boolean;
   isToSave: boolean;
   measured: string | undefined;
@@ -67,7 +76,7 @@ interface Command {
 
 export function read(args: string[]): Command {
   const numbers = Object.fromEntries(Object.keys(FLAGS).map((name) => [name, { type: "string" as const }]));
-  const switches = Object.fromEntries(["chunked", "json", "save", "help"].map((name) => [name, { type: "boolean" as const }]));
+  const switches = Object.fromEntries(["chunked", "json", "save", "scale", "help"].map((name) => [name, { type: "boolean" as const }]));
   let values: Record<string, string | boolean | undefined>;
   try {
     values = parseArgs({ args, options: { ...numbers, ...switches, measured: { type: "string" } } }).values as typeof values;
@@ -85,14 +94,17 @@ export function read(args: string[]): Command {
     given[to] = number;
   }
   const input = { ...DEFAULTS, ...given, isChunked: values["chunked"] === true } as Input;
+  const isScale = values["scale"] === true;
+  if (isScale && given["recordsPerDay"] !== undefined) throw new CostError("--scale has volumes of its own: leave --records-per-day out");
   const isComplete = input.recordsPerDay !== undefined && input.bytesPerRecord !== undefined;
   const isToSave = values["save"] === true;
-  if (!isComplete && (!isToSave || Object.keys(given).length > 0) && values["help"] !== true) {
+  if (!isComplete && !isScale && (!isToSave || Object.keys(given).length > 0) && values["help"] !== true) {
     throw new CostError(`give --records-per-day and --bytes-per-record\n\n${USAGE}`);
   }
   return {
     input: isComplete ? input : undefined,
     isJson: values["json"] === true,
+    scale: isScale ? SCALE.map((recordsPerDay) => ({ ...input, recordsPerDay, bytesPerRecord: input.bytesPerRecord ?? SCALE_BYTES })) : undefined,
     isHelp: values["help"] === true,
     isToSave,
     measured: values["measured"] as string | undefined,
@@ -130,26 +142,31 @@ function flagsTable(): string {
   return ["| flag | default | meaning |", "|---|---|---|", ...rows].join("\n");
 }
 
-/** docs/cost.md with its examples and tables made anew. */
+/** docs/cost.md or docs/scaling.md with its examples and tables made anew. */
 export function withFigures(page: string, of: Measured): string {
   const tables = page
     .replace(FLAGS_TABLE, (_, before: string) => `${before}\n${flagsTable()}\n`)
     .replace(PIECES, (_, before: string) => `${before}\n${piecesTable(of.pieces)}\n`);
   return tables.replace(EXAMPLE, (_, before: string, flags: string, after: string) => {
-    const { input } = read(flags.split(" "));
-    if (input === undefined) throw new CostError(`an example of docs/cost.md is incomplete: ${flags}`);
+    const { input, scale: volumes } = read(flags.split(" "));
+    if (volumes !== undefined) return `${before}${scale(volumes.map((one) => estimate(one, of, prices())))}\n${after}`;
+    if (input === undefined) throw new CostError(`an example is incomplete: ${flags}`);
     return `${before}${text(estimate(input, of, prices()), of, prices())}\n${after}`;
   });
 }
 
 function main(args: string[]): void {
-  const { input, isJson, isHelp, isToSave, measured: file } = read(args);
+  const { input, isJson, scale: volumes, isHelp, isToSave, measured: file } = read(args);
   if (isHelp) return void console.log(USAGE);
   const figures = file === undefined ? measured() : renewed(file);
   if (isToSave) {
     writeFileSync(MEASURED, `${JSON.stringify(figures, null, 2)}\n`);
-    writeFileSync(PAGE, withFigures(readFileSync(PAGE, "utf8"), figures));
-    console.error("✓ scripts/cost/measured.json and docs/cost.md are renewed");
+    for (const page of [PAGE, SCALING_PAGE]) writeFileSync(page, withFigures(readFileSync(page, "utf8"), figures));
+    console.error("✓ scripts/cost/measured.json, docs/cost.md and docs/scaling.md are renewed");
+  }
+  if (volumes !== undefined) {
+    const found = volumes.map((one) => estimate(one, figures, prices()));
+    return void console.log(isJson ? JSON.stringify(found, null, 2) : scale(found));
   }
   if (input === undefined) return;
   const found = estimate(input, figures, prices());

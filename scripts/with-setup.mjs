@@ -65,6 +65,13 @@ const commands = {
       return await run("node", ["scripts/bench.ts", ...flags], { env });
     },
   },
+  "bench:health": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env, { folder: BENCH_BUILD, features: ["bench"] });
+      return await run("node", ["scripts/bench-health.ts", ...flags], { env });
+    },
+  },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
   "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
   "test:worker": {

@@ -17,7 +17,8 @@ const NANOS_RANGE: std::ops::RangeInclusive<UnixNanos> =
 const GO_ZERO: UnixNanos = -62_135_596_800_000_000_000;
 
 /// Whether an instant says when something was.
-fn is_set(nanos: &UnixNanos) -> bool {
+#[must_use]
+pub fn is_set(nanos: &UnixNanos) -> bool {
     *nanos != 0 && *nanos != GO_ZERO
 }
 
@@ -197,17 +198,7 @@ impl TimestampFormat {
     /// past.
     pub fn write_json(self, nanos: UnixNanos, out: &mut Vec<u8>) {
         let nanos = nanos.clamp(*NANOS_RANGE.start(), *NANOS_RANGE.end());
-        // Times of the years 1678 to 2261 fit 64 bits, and 128-bit division is slow in wasm.
-        let (seconds, below) = match i64::try_from(nanos) {
-            Ok(nanos) => (
-                nanos.div_euclid(1_000_000_000),
-                nanos.rem_euclid(1_000_000_000),
-            ),
-            Err(_) => (
-                nanos.div_euclid(1_000_000_000) as i64,
-                nanos.rem_euclid(1_000_000_000) as i64,
-            ),
-        };
+        let (seconds, below) = seconds_and_nanos(nanos);
         match self {
             Self::UnixNano => match i64::try_from(nanos) {
                 Ok(nanos) => out.extend_from_slice(nanos.to_string().as_bytes()),
@@ -226,6 +217,30 @@ impl TimestampFormat {
             }
         }
     }
+}
+
+/// Seconds, and the nanoseconds beyond them; `nanos` in [`NANOS_RANGE`].
+fn seconds_and_nanos(nanos: UnixNanos) -> (i64, i64) {
+    // Times of the years 1678 to 2261 fit 64 bits, and 128-bit division is slow in wasm.
+    match i64::try_from(nanos) {
+        Ok(nanos) => (
+            nanos.div_euclid(1_000_000_000),
+            nanos.rem_euclid(1_000_000_000),
+        ),
+        Err(_) => (
+            nanos.div_euclid(1_000_000_000) as i64,
+            nanos.rem_euclid(1_000_000_000) as i64,
+        ),
+    }
+}
+
+/// Writes an instant as a JSON string in UTC, with six decimals, or with none when they all are zero: `@timestamp` of an
+/// ECS event. Anything below a microsecond is cut, towards the past.
+pub fn write_micros(nanos: UnixNanos, out: &mut Vec<u8>) {
+    let nanos = nanos.clamp(*NANOS_RANGE.start(), *NANOS_RANGE.end());
+    let (seconds, below) = seconds_and_nanos(nanos);
+    let micros = below / 1_000;
+    write_utc(seconds, micros, if micros == 0 { 0 } else { 6 }, out);
 }
 
 /// `"2017-09-29T16:28:24.433Z"`, quotes included; `decimals` has `width` digits.

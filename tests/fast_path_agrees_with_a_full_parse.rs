@@ -13,7 +13,7 @@ use logpush_edge::logpush::filter::Filter;
 use logpush_edge::logpush::output_options::OutputOptions;
 use logpush_edge::logpush::scope::ScopeKind;
 use logpush_edge::route::filter::CompiledFilter;
-use logpush_edge::route::{JobRoute, Keep, Router, Routes, Shape};
+use logpush_edge::route::{JobRoute, Keep, Router, Routes, Shape, Written};
 use naive::cases::{Case, case};
 use naive::json;
 use proptest::collection::vec;
@@ -326,7 +326,7 @@ fn jobs_agree(cases: &[Case], order: &[(Index, bool)], budget: usize) {
             job_id: 1,
             filter: Some(CompiledFilter::compile(&filter, &mut projection)),
             sample: None,
-            shape: None,
+            written: Written::AsItCame,
             assembly: None,
             keep: Keep::Copy,
             segment_max_records: 3,
@@ -442,8 +442,11 @@ fn routed(dataset: &str, body: &[u8], filters: &[Value]) {
             job_id: index as u64,
             filter: Some(CompiledFilter::compile(&compiled, &mut projection)),
             sample: None,
-            shape: (index % 2 == 1)
-                .then(|| Shape::compile(&options, schema.as_ref(), &mut projection).unwrap()),
+            written: if index % 2 == 1 {
+                Written::compile(&options, dataset, schema.as_ref(), &mut projection)
+            } else {
+                Written::AsItCame
+            },
             assembly: None,
             keep: Keep::Copy,
             segment_max_records: 1_000_000,

@@ -9,13 +9,14 @@ use logpush_edge::batch::gzip::{GZIP_MAGIC, Member};
 use logpush_edge::batch::projection::Projection;
 use logpush_edge::batch::reader::{Reader, Sink};
 use logpush_edge::batch::scan::InvalidLine;
+use logpush_edge::ecs::{Normaliser, Scratch, Surprises};
 use logpush_edge::limits::{READ_BYTES, WINDOW_BYTES};
 use logpush_edge::logpush::catalogue::Dataset;
 use logpush_edge::logpush::filter::Filter;
 use logpush_edge::logpush::output_options::OutputOptions;
 use logpush_edge::logpush::scope::ScopeKind;
 use logpush_edge::route::filter::CompiledFilter;
-use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape};
+use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape, Written};
 use serde_json::{Value, json};
 
 /// One dataset, and what is asked of it.
@@ -136,7 +137,7 @@ pub const DATASETS: [&str; 3] = [
     QUESTIONS[2].dataset,
 ];
 
-/// What is measured. `Inflate` to `Projection` each include what framing needs; `Filter` and `Shaping` are that work
+/// What is measured. `Inflate` to `Projection` each include what framing needs; `Filter`, `Shaping` and `Events` are that work
 /// alone, on records whose fields were found before; `OneJob` and `FiftyJobs` are a batch from its first compressed byte
 /// to the selections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,10 +156,12 @@ pub enum Stage {
     OneJob,
     /// The whole way for 50 jobs with filters of two conditions.
     FiftyJobs,
+    /// Every record made a normalised event; like `Filter` and `Shaping` that work alone.
+    Events,
 }
 
 /// All stages, in the order of a record's way.
-pub const STAGES: [Stage; 7] = [
+pub const STAGES: [Stage; 8] = [
     Stage::Inflate,
     Stage::Framing,
     Stage::Projection,
@@ -166,6 +169,7 @@ pub const STAGES: [Stage; 7] = [
     Stage::Shaping,
     Stage::OneJob,
     Stage::FiftyJobs,
+    Stage::Events,
 ];
 
 impl Stage {
@@ -179,6 +183,7 @@ impl Stage {
             Self::Shaping => "shaping",
             Self::OneJob => "one_job",
             Self::FiftyJobs => "fifty_jobs",
+            Self::Events => "events",
         }
     }
 }
@@ -234,6 +239,8 @@ pub struct Batch {
     fifty: Routes,
     shape: Shape,
     shape_projection: Projection,
+    normaliser: Normaliser,
+    scratch: Scratch,
     /// Records with the fields of the one job and of the shape.
     records: Keeping,
     filter: CompiledFilter,
@@ -274,6 +281,8 @@ impl Batch {
             fifty,
             shape,
             shape_projection,
+            normaliser: Normaliser::compile(dataset, Some(&schema), &[], false),
+            scratch: Scratch::default(),
             records: Keeping::default(),
             filter,
             window: Vec::new(),
@@ -323,6 +332,20 @@ impl Batch {
                     let fields: Vec<Option<&[u8]>> = kept.iter().map(Option::as_deref).collect();
                     self.shaped.clear();
                     self.shape.write(line, &fields, &mut self.shaped);
+                    written += self.shaped.len() as u64;
+                }
+                written
+            }
+            Stage::Events => {
+                let (mut written, mut surprises) = (0, Surprises::default());
+                for (line, _) in &self.records.records {
+                    self.shaped.clear();
+                    self.normaliser.write(
+                        line,
+                        &mut self.scratch,
+                        &mut surprises,
+                        &mut self.shaped,
+                    );
                     written += self.shaped.len() as u64;
                 }
                 written
@@ -409,7 +432,7 @@ fn routes(time: &str, schema: &Dataset, filters: &[Value]) -> Routes {
             job_id: at as u64 + 1,
             filter: Some(CompiledFilter::compile(&filter, &mut projection)),
             sample: None::<Sample>,
-            shape: None,
+            written: Written::AsItCame,
             assembly: None,
             keep: Keep::Copy,
             segment_max_records: 100_000,

@@ -99,11 +99,11 @@ export async function refusingSiem(): Promise<Siem> {
 }
 
 /** Creates jobs with these filters; the ids. */
-export async function createJobs(target: Target, siem: Siem, scope: string, dataset: string, filters: string[]): Promise<number[]> {
+export async function createJobs(target: Target, siem: Siem, scope: string, dataset: string, filters: string[], output_options: object | null = null): Promise<number[]> {
   const ids: number[] = [];
   for (const [n, filter] of filters.entries()) {
     const destination_conf = `http://${siem.host}${PLAIN_PATH}?header_X-SEKOIAIO-INTAKE-KEY=bench`;
-    ids.push((await target.client.createJob(scope, { name: `job-${n}`, dataset, filter, destination_conf })).id);
+    ids.push((await target.client.createJob(scope, { name: `job-${n}`, dataset, filter, output_options, destination_conf })).id);
   }
   return ids;
 }

@@ -128,6 +128,10 @@ export interface Estimate {
     spooled_objects_per_batch: number;
     entries_per_selection: number;
     pushes_per_job: number;
+    /** Objects of each class that are at work on a day; the registry and the alerts are one each for the deployment. */
+    objects: { ledgers: number; outboxes: number };
+    /** Requests to each of them a second. */
+    per_second: { ledger: number; outbox: number; registry: number };
     push_mb: number;
     push_millis: number;
   };
@@ -354,6 +358,12 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
       spooled_objects_per_batch: sum((one) => one.objects),
       entries_per_selection: stored.length === 0 ? 0 : sum((one) => one.entries.length) / stored.length,
       pushes_per_job: stored.length === 0 ? 0 : (pushesOfBatch / stored.length) * batches,
+      objects: { ledgers: 1, outboxes: jobs },
+      per_second: {
+        ledger: perSecond * (isLarge ? 2 : 1),
+        outbox: perSecond,
+        registry: registry / MONTH_SECONDS,
+      },
       push_mb: pushBytes / 1e6,
       push_millis: pushMillis,
     },

@@ -66,6 +66,33 @@ export function text(estimate: Estimate, measured: Measured, prices: Prices): st
   return out.join("\n");
 }
 
+/** Several volumes side by side, what each needs a day. */
+export function scale(estimates: readonly Estimate[]): string {
+  const days = 30;
+  const used = (estimate: Estimate, item: string) => (estimate.lines.find((one) => one.item === item)?.units ?? 0) / days;
+  const rows: [string, (one: Estimate) => string][] = [
+    ["batches", ({ volume }) => short(volume.batches / days)],
+    ["GB raw", ({ volume }) => short(volume.raw_gb / days)],
+    ["ledgers", ({ volume }) => short(volume.objects.ledgers)],
+    ["outboxes", ({ volume }) => short(volume.objects.outboxes)],
+    ["calls of objects, and alarms", (one) => short(used(one, "object_requests"))],
+    ["  a second, of one ledger", ({ volume }) => short(volume.per_second.ledger)],
+    ["  a second, of one outbox", ({ volume }) => short(volume.per_second.outbox)],
+    ["  a second, of the registry", ({ volume }) => short(volume.per_second.registry)],
+    ["rows written", (one) => short(used(one, "rows_written"))],
+    ["rows read", (one) => short(used(one, "rows_read"))],
+    ["R2 writes", (one) => short(used(one, "r2_class_a"))],
+    ["R2 reads", (one) => short(used(one, "r2_class_b"))],
+    ["pushes", ({ volume, input }) => short((volume.pushes_per_job * input.jobs) / days)],
+    ["an outbox pushes, of each second", ({ checks }) => short(checks.find((one) => one.title === "time an outbox pushes")?.value ?? 0)],
+    ["USD, the Worker", (one) => dollars(one.worker_usd / days)],
+    ["USD, the Worker without the archive", (one) => dollars((one.worker_usd - (one.lines.find(({ item }) => item === "r2_storage")?.usd ?? 0)) / days)],
+    ["USD, the export to it", (one) => dollars(one.export_usd / days)],
+    ["limits that are passed", ({ checks }) => String(checks.filter((one) => !one.holds).length)],
+  ];
+  return table(["a day", ...estimates.map(({ input }) => `${short(input.recordsPerDay)} records`)], rows.map(([title, of]) => [title, ...estimates.map(of)]));
+}
+
 /** The pieces as a table of Markdown. */
 export function piecesTable(pieces: Measured["pieces"]): string {
   const rows = PARTS.map((part) => {

@@ -5,12 +5,12 @@ export const REDACTED = "REDACTED";
 
 /** Parameters whose values are no secrets. Every other one is masked: rather too much than too little. */
 const OPEN_PARAMETERS = new Set([
-  "account-id", "channel", "ddsource", "ddtags", "endpoint", "format", "host", "index", "insecure-skip-verify", "region", "service",
+  "account-id", "ack", "channel", "ddsource", "ddtags", "endpoint", "format", "frame", "host", "index", "insecure-skip-verify", "region", "service",
   "source", "sourcetype", "sse", "tags",
 ]);
 
 /** Schemes whose path is no secret. */
-const OPEN_PATHS = new Set(["https", "http", "splunk", "r2", "s3", "gs", "azure", "sentinelone", "datadog", "bq", "kinesis", "ibmcl"]);
+const OPEN_PATHS = new Set(["https", "http", "splunk", "r2", "s3", "gs", "azure", "sentinelone", "datadog", "bq", "kinesis", "ibmcl", "wss", "ws", "queue"]);
 
 /** A secret by its name, which is none itself. */
 const SECRET_NAME = /\$\{secret:[A-Z0-9_]+\}/g;

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::MAX_REQUEST_BYTES;
 use crate::logpush::catalogue;
 
 /// An answer: the status, and the body as JSON.
@@ -65,8 +64,11 @@ pub enum ApiError {
     },
     /// 409, code 1007: others kept changing the job between reading and writing it.
     Conflict,
-    /// 413, code 10413: the body is longer than [`MAX_REQUEST_BYTES`].
-    BodyTooLarge,
+    /// 413, code 10413: the body is longer than the call takes.
+    BodyTooLarge {
+        /// How long it may be.
+        max_bytes: usize,
+    },
     /// 503, code 1100: the job store did not answer. Trying again is safe.
     StorageUnavailable,
 }
@@ -87,7 +89,7 @@ impl ApiError {
             | Self::NotOffered { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Conflict => 409,
-            Self::BodyTooLarge => 413,
+            Self::BodyTooLarge { .. } => 413,
             Self::StorageUnavailable => 503,
         }
     }
@@ -107,7 +109,7 @@ impl ApiError {
             Self::Unauthenticated => 10000,
             Self::NotOffered { .. } => 10404,
             Self::MethodNotAllowed { .. } => 10405,
-            Self::BodyTooLarge => 10413,
+            Self::BodyTooLarge { .. } => 10413,
         }
     }
 }
@@ -133,7 +135,7 @@ impl fmt::Display for ApiError {
             Self::NotOffered { what } => write!(f, "{what}: not offered in this version"),
             Self::MethodNotAllowed { allowed } => write!(f, "method not allowed; this path takes {allowed}"),
             Self::Conflict => f.write_str("the job was changed by others at the same time; read it and send the change again"),
-            Self::BodyTooLarge => write!(f, "the request body must have at most {MAX_REQUEST_BYTES} bytes"),
+            Self::BodyTooLarge { max_bytes } => write!(f, "the request body must have at most {max_bytes} bytes"),
             Self::StorageUnavailable => f.write_str("storage is unavailable; try again"),
         }
     }
@@ -228,7 +230,7 @@ mod tests {
                 "the job was changed by others at the same time; read it and send the change again",
             ),
             (
-                ApiError::BodyTooLarge,
+                ApiError::BodyTooLarge { max_bytes: 65_536 },
                 413,
                 10413,
                 "the request body must have at most 65536 bytes",

@@ -6,7 +6,7 @@ use super::checks::{self, Destination};
 use super::dead_letters::Fate;
 use super::{
     Access, ApiError, ApiResponse, Call, DestinationTester, JobRules, JobStore, MAX_REQUEST_BYTES,
-    Route, Services, datasets, dead_letters,
+    Route, Services, datasets, dead_letters, preview,
 };
 use crate::logpush::job::{Job, JobInput, JobInputError};
 use crate::logpush::scope::Scope;
@@ -19,7 +19,7 @@ const MAX_UPDATE_ATTEMPTS: usize = 3;
 pub struct Content<'a> {
     /// What stands behind the `?`, without it.
     pub query: &'a str,
-    /// The body, or its first [`MAX_REQUEST_BYTES`] + 1 bytes.
+    /// The body, or of one that is too long one byte more than [`Call::max_body_bytes`].
     pub body: &'a [u8],
 }
 
@@ -83,6 +83,7 @@ async fn answer(
                 Err(ApiError::JobNotFound)
             }
         }
+        Call::Preview => preview::preview(scope, body, services),
         Call::ListDeadLetters(id) => dead_letters::list(scope, *id, query, store).await,
         Call::GetDeadLetter(id, number) => dead_letters::one(scope, *id, *number, store).await,
         Call::Redrive(id) => dead_letters::some(scope, *id, Fate::Redrive, body, store).await,
@@ -172,8 +173,13 @@ async fn update(
 
 /// The body as JSON.
 pub(super) fn read_json(body: &[u8]) -> Result<Value, ApiError> {
-    if body.len() > MAX_REQUEST_BYTES {
-        return Err(ApiError::BodyTooLarge);
+    read_json_of(body, MAX_REQUEST_BYTES)
+}
+
+/// A body of at most `max_bytes` as JSON.
+pub(super) fn read_json_of(body: &[u8], max_bytes: usize) -> Result<Value, ApiError> {
+    if body.len() > max_bytes {
+        return Err(ApiError::BodyTooLarge { max_bytes });
     }
     serde_json::from_slice(body).map_err(|error| {
         // The parser's own text may quote the body.

@@ -11,6 +11,7 @@ mod dead_letters;
 mod envelope;
 mod jobs;
 mod ownership;
+mod preview;
 mod route;
 mod services;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
+pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
 

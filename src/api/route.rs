@@ -1,6 +1,6 @@
 //! Which call a request line means.
 
-use super::ApiError;
+use super::{ApiError, MAX_REQUEST_BYTES, PREVIEW_MAX_BYTES};
 use crate::logpush::job::MAX_DATASET_CHARS;
 use crate::logpush::scope::{Scope, ScopeKind};
 
@@ -54,6 +54,8 @@ pub enum Call {
     DestinationExists,
     /// `POST {S}/logpush/validate/origin`
     ValidateOrigin,
+    /// `POST {S}/logpush/preview`
+    Preview,
 }
 
 impl Route {
@@ -80,7 +82,7 @@ impl Route {
 impl Call {
     /// Whether a read token is not enough: the call changes something, sends something to a destination, or answers a
     /// question about a whole destination string, which a read token never sees. Records are read with a read token: it
-    /// sees what went wrong, and with which record.
+    /// sees what went wrong, and with which record. A preview shows nothing but what the caller brought.
     #[must_use]
     pub fn needs_write(&self) -> bool {
         match self {
@@ -90,7 +92,8 @@ impl Call {
             | Self::GetDeadLetter(..)
             | Self::DatasetJobs(_)
             | Self::Fields(_)
-            | Self::DefaultFields(_) => false,
+            | Self::DefaultFields(_)
+            | Self::Preview => false,
             Self::CreateJob
             | Self::UpdateJob(_)
             | Self::DeleteJob(_)
@@ -103,6 +106,17 @@ impl Call {
             | Self::ValidateDestination
             | Self::DestinationExists
             | Self::ValidateOrigin => true,
+        }
+    }
+}
+
+impl Call {
+    /// Most bytes of the call's body.
+    #[must_use]
+    pub fn max_body_bytes(&self) -> usize {
+        match self {
+            Self::Preview => PREVIEW_MAX_BYTES,
+            _ => MAX_REQUEST_BYTES,
         }
     }
 }
@@ -147,6 +161,7 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
         ["validate", "destination"] => only("POST", method, Call::ValidateDestination),
         ["validate", "destination", "exists"] => only("POST", method, Call::DestinationExists),
         ["validate", "origin"] => only("POST", method, Call::ValidateOrigin),
+        ["preview"] => only("POST", method, Call::Preview),
         ["edge"] | ["edge", "jobs"] if scope == ScopeKind::Zone => Err(ApiError::NotOffered {
             what: "Instant Logs (logpush/edge/jobs)",
         }),
@@ -257,6 +272,7 @@ mod tests {
                 Call::DestinationExists,
             ),
             ("POST", "/validate/origin", Call::ValidateOrigin),
+            ("POST", "/preview", Call::Preview),
         ];
         for (method, path, call) in table {
             for (base, kind, id) in [
@@ -296,6 +312,7 @@ mod tests {
             ("GET", "/validate/destination", "POST"),
             ("PUT", "/validate/destination/exists", "POST"),
             ("GET", "/validate/origin", "POST"),
+            ("GET", "/preview", "POST"),
         ];
         for (method, path, allowed) in table {
             let expected = Err(ApiError::MethodNotAllowed { allowed });

@@ -2,6 +2,7 @@
 
 mod checks;
 mod dead_letters;
+mod preview;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -3,6 +3,7 @@
 mod crc32;
 pub mod gzip;
 pub mod incoming;
+pub mod json;
 mod lanes;
 mod layout;
 mod lines;

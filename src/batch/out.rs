@@ -77,7 +77,7 @@ impl<S: Sink> Out<'_, S> {
 }
 
 /// Without line breaks and the indentation behind them. Only for what has no line breaks in its strings, as JSON demands.
-pub(super) fn on_one_line(value: &[u8]) -> Vec<u8> {
+pub fn on_one_line(value: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some(end) = memchr2(b'\n', b'\r', rest) {

@@ -8,6 +8,9 @@ use crate::logpush::destination_conf::ResolvedDestination;
 /// and shown in tables; what a server has to say stands in its first sentence.
 pub const MAX_REASON_BODY_BYTES: usize = 512;
 
+/// What somebody has to do about a redirect. Neither `Location` nor the body is shown: a link may hold credentials.
+pub const REDIRECT: &str = "a redirect, which is not followed: write the address that it leads to in its place (curl -I shows it)";
+
 /// What a destination answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {

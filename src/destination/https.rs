@@ -1,9 +1,11 @@
 //! Any HTTPS endpoint, as Logpush's own `https://` destination speaks to it.
 
 use super::{
-    Answer, Delivery, Encoding, Kind, Limits, Meaning, PUSH_ID_HEADER, Push, Request, USER_AGENT,
+    Answer, Delivery, Encoding, Frame, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push,
+    REDIRECT, Request, USER_AGENT,
 };
-use crate::logpush::destination_conf::ResolvedDestination;
+use crate::logpush::destination_conf::{DestinationConf, ResolvedDestination};
+use crate::route::NDJSON;
 
 pub(super) const KIND: Kind = Kind {
     limits: Limits::NONE,
@@ -17,13 +19,82 @@ pub const LATER: Meaning = Meaning::RetryLater {
     retry_after_secs: None,
 };
 
-/// One POST of gzip.
+/// Where New Relic's Log API is.
+const NEW_RELIC: [&str; 2] = [
+    "https://log-api.newrelic.com/",
+    "https://log-api.eu.newrelic.com/",
+];
+
+/// New Relic takes 1 MB (10^6 bytes) a POST, as it is sent ("Introduction to the Log API"). Logs of every dataset come
+/// down to less than a quarter as gzip; of what does not, it refuses too much with 413, and less is sent.
+const NEW_RELIC_MAX_BYTES: u64 = 4_000_000;
+
+fn is_new_relic(url: &str) -> bool {
+    NEW_RELIC.iter().any(|place| url.starts_with(place))
+}
+
+/// What is known of an endpoint by its address.
+pub(super) fn limits(conf: &DestinationConf) -> Limits {
+    if !is_new_relic(conf.endpoint()) {
+        return Limits::NONE;
+    }
+    Limits {
+        max_bytes: Some(NEW_RELIC_MAX_BYTES),
+        ..Limits::NONE
+    }
+}
+
+/// One POST, of gzip unless the job says `header_Content-Encoding=identity`.
 fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delivery, String> {
-    let encoding = Encoding::Gzip;
+    let encoding = if destination.plain_body {
+        Encoding::Identity
+    } else {
+        Encoding::Gzip
+    };
+    let content_type = match push.content_type {
+        // The Log API takes no other media type.
+        NDJSON if is_new_relic(&destination.url) => "application/json",
+        other => other,
+    };
+    let push = Push {
+        content_type,
+        ..*push
+    };
     Ok(Delivery::Request {
-        request: post(destination, push, encoding),
+        request: post(destination, &push, encoding),
         encoding,
+        frame: Frame::Stored,
     })
+}
+
+/// What it means that an endpoint took a push: of Elasticsearch's bulk API, nothing yet. It answers 200 whatever became of
+/// the records, and says in the body whether there were errors ("Bulk API", Elasticsearch's reference).
+pub(super) fn taken(
+    destination: &ResolvedDestination,
+    answer: &Answer<'_>,
+    now_unix_secs: i64,
+) -> Outcome {
+    let path = destination.url.split('?').next().unwrap_or_default();
+    let said: Vec<u8> = answer
+        .body
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let has = |text: &[u8]| memchr::memmem::find(&said, text).is_some();
+    if !path.ends_with("/_bulk") || !has(br#""errors":true"#) {
+        return Outcome::Accepted;
+    }
+    // A queue of the cluster that is full refuses some of a bulk, and takes them later.
+    let is_overload = [429, 500, 502, 503, 504]
+        .iter()
+        .any(|status| has(format!("\"status\":{status}").as_bytes()));
+    let meaning = if is_overload {
+        LATER
+    } else {
+        Meaning::ContentRefused
+    };
+    Outcome::failed(destination, answer, meaning, now_unix_secs)
 }
 
 /// A POST with our headers and the job's. A job may say another `Content-Type` and `User-Agent`; nothing else of ours is
@@ -39,19 +110,20 @@ pub(super) fn post(
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case(ours))
     };
+    let content_encoding = match encoding {
+        Encoding::Gzip => Some("gzip"),
+        // The same as none, and there are servers that know none.
+        Encoding::Identity => None,
+    };
     let ours = [
-        ("Content-Type", push.content_type),
-        ("User-Agent", USER_AGENT),
-        (
-            "Content-Encoding",
-            match encoding {
-                Encoding::Gzip => "gzip",
-            },
-        ),
-        (PUSH_ID_HEADER, push.id),
+        ("Content-Type", Some(push.content_type)),
+        ("User-Agent", Some(USER_AGENT)),
+        ("Content-Encoding", content_encoding),
+        (PUSH_ID_HEADER, Some(push.id)),
     ];
     let ours = ours
         .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
         .filter(|(name, _)| !jobs_own(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Request {
@@ -61,8 +133,12 @@ pub(super) fn post(
     }
 }
 
-/// All of the body: what a server has to say is for whoever made the destination.
+/// All of the body: what a server has to say is for whoever made the destination. Of a redirect what to do about it, and
+/// not where it leads: such links may hold credentials.
 fn says(answer: &Answer<'_>) -> String {
+    if (300..400).contains(&answer.status) {
+        return REDIRECT.to_owned();
+    }
     String::from_utf8_lossy(answer.body).into_owned()
 }
 

@@ -9,27 +9,35 @@
 
 use std::fmt;
 
-use crate::logpush::destination_conf::{DestinationKind, ResolvedDestination};
+use crate::logpush::destination_conf::{DestinationConf, DestinationKind, ResolvedDestination};
 
 mod answer;
 mod azure;
+mod datadog;
+mod frame;
 pub mod gs;
 mod https;
 pub mod network;
 mod object;
+pub mod queue;
 pub mod r2;
+pub mod receipt;
 mod s3;
+mod sentinelone;
 mod splunk;
 mod storage;
+mod sumo;
 mod test_message;
+pub mod websocket;
 
 #[cfg(test)]
 mod object_tests;
 
-pub use answer::{Answer, MAX_REASON_BODY_BYTES};
+pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
+pub use frame::{Envelope, Frame, Framer, RecordTooLarge};
 pub use https::LATER;
 pub use object::{Call, Object, Step, Store, file_object, without_urls};
-pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP};
+pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP, TEST_RECORD};
 
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";
@@ -44,6 +52,10 @@ pub struct Push<'a> {
     pub id: &'a str,
     /// Media type of the payload, unless the job has a `header_Content-Type`.
     pub content_type: &'a str,
+    /// The payload is lines of JSON objects, with nothing else around or between them.
+    pub is_lines: bool,
+    /// Fields that may hold the time of a record, the likeliest first.
+    pub timestamp_fields: &'a [&'a str],
     /// What it holds.
     pub holds: Holds,
 }
@@ -73,6 +85,8 @@ impl<'a> Push<'a> {
         Self {
             id,
             content_type: "application/x-ndjson",
+            is_lines: true,
+            timestamp_fields: &[],
             holds: Holds::Records {
                 first_millis: 0,
                 last_millis: 0,
@@ -92,7 +106,7 @@ impl<'a> Push<'a> {
 
 /// A request to perform. Redirects must not be followed: the credentials are meant for this host.
 ///
-/// `Debug` shows neither the query nor header values.
+/// `Debug` shows neither path, query nor header values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// HTTP method.
@@ -107,7 +121,11 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("endpoint", &self.url.split('?').next().unwrap_or_default())
+            // The path may be the secret.
+            .field(
+                "origin",
+                &self.url.split('/').take(3).collect::<Vec<_>>().join("/"),
+            )
             .field(
                 "headers",
                 &self
@@ -125,6 +143,13 @@ impl fmt::Debug for Request {
 pub enum Outcome {
     /// The destination has the payload.
     Accepted,
+    /// It has, and can not take much more at this pace.
+    AcceptedNearCapacity,
+    /// It has taken the payload, and says later, asked for this number, whether it is safe: see [`receipt`].
+    Taken {
+        /// The number.
+        receipt: u64,
+    },
     /// It has not, or nobody knows.
     Failed(Failure),
 }
@@ -172,6 +197,11 @@ fn kind(kind: DestinationKind) -> &'static Kind {
     match kind {
         DestinationKind::Https => &https::KIND,
         DestinationKind::Splunk => &splunk::KIND,
+        DestinationKind::Datadog => &datadog::KIND,
+        DestinationKind::Sumo => &sumo::KIND,
+        DestinationKind::SentinelOne => &sentinelone::KIND,
+        DestinationKind::WebSocket => &websocket::KIND,
+        DestinationKind::Queue => &queue::KIND,
         DestinationKind::R2 => &r2::KIND,
         DestinationKind::S3 => &s3::KIND,
         DestinationKind::Gs => &gs::KIND,
@@ -186,6 +216,10 @@ pub struct Limits {
     pub max_bytes: Option<u64>,
     /// Records.
     pub max_records: Option<u64>,
+    /// Bytes of one record.
+    pub max_record_bytes: Option<u64>,
+    /// Bytes that a record grows by when it is written out for the destination, at most.
+    pub record_overhead_bytes: u64,
 }
 
 impl Limits {
@@ -193,13 +227,25 @@ impl Limits {
     const NONE: Self = Self {
         max_bytes: None,
         max_records: None,
+        max_record_bytes: None,
+        record_overhead_bytes: 0,
     };
 }
 
-/// What the destinations of a kind take in one push.
+/// What a destination takes in one push.
 #[must_use]
-pub fn limits(of: DestinationKind) -> Limits {
-    kind(of).limits
+pub fn limits(of: &DestinationConf) -> Limits {
+    match of.kind() {
+        DestinationKind::Https => https::limits(of),
+        DestinationKind::Splunk => splunk::limits(of),
+        other => kind(other).limits,
+    }
+}
+
+/// Whether a batch can be passed on as the gzip that came: nothing is rewritten for the destination, and it names no limit.
+#[must_use]
+pub fn takes_batches_as_they_came(conf: &DestinationConf) -> bool {
+    limits(conf) == Limits::NONE && !conf.has_plain_body()
 }
 
 /// How the bytes of a push are sent.
@@ -207,6 +253,8 @@ pub fn limits(of: DestinationKind) -> Limits {
 pub enum Encoding {
     /// One gzip member.
     Gzip,
+    /// As they are.
+    Identity,
 }
 
 /// What the caller has to do to push a payload.
@@ -218,6 +266,17 @@ pub enum Delivery {
         request: Request,
         /// How the body is sent.
         encoding: Encoding,
+        /// How the records are written out in it.
+        frame: Frame,
+    },
+    /// Frames over a WebSocket.
+    WebSocket(websocket::Conversation),
+    /// Messages to a queue.
+    Queue {
+        /// The name under which the queue is bound to the Worker.
+        binding: String,
+        /// Stable id of the push.
+        push_id: String,
     },
     /// An object in storage, of gzip.
     Object(Object),
@@ -241,18 +300,58 @@ impl Outcome {
         now_unix_secs: i64,
     ) -> Self {
         match (kind(destination.kind).meaning)(answer) {
-            None => Self::Accepted,
-            Some(meaning) => Self::Failed(Failure {
-                meaning: match meaning {
-                    Meaning::RetryLater { .. } => Meaning::RetryLater {
-                        retry_after_secs: answer.retry_after_secs(now_unix_secs),
-                    },
-                    other => other,
-                },
-                status: network::status_behind(answer).unwrap_or(answer.status),
-                reason: answer.reason(destination),
-            }),
+            None => match destination.kind {
+                DestinationKind::Https => https::taken(destination, answer, now_unix_secs),
+                DestinationKind::Splunk => splunk::taken(destination, answer),
+                _ => Self::Accepted,
+            },
+            Some(meaning) => Self::failed(destination, answer, meaning, now_unix_secs),
         }
+    }
+
+    /// A failure with an answer.
+    fn failed(
+        destination: &ResolvedDestination,
+        answer: &Answer<'_>,
+        meaning: Meaning,
+        now_unix_secs: i64,
+    ) -> Self {
+        Self::Failed(Failure {
+            meaning: match meaning {
+                Meaning::RetryLater { .. } => Meaning::RetryLater {
+                    retry_after_secs: answer.retry_after_secs(now_unix_secs),
+                },
+                other => other,
+            },
+            status: network::status_behind(answer).unwrap_or(answer.status),
+            reason: answer.reason(destination),
+        })
+    }
+
+    /// Nothing was sent, because of a record that the destination would not take, or would cut.
+    #[must_use]
+    pub fn record_too_large(record: RecordTooLarge) -> Self {
+        let status = network::NO_REQUEST;
+        Self::Failed(Failure {
+            // Not TooLarge: smaller pushes do not help, only one without it.
+            meaning: Meaning::ContentRefused,
+            status,
+            reason: format!("error {status}: error pushing: {record}"),
+        })
+    }
+
+    /// The destination took the push and did not say in time that it is safe; `last` is what went wrong when it was asked.
+    #[must_use]
+    pub fn unacknowledged(secs: u64, last: Option<&Failure>) -> Self {
+        let status = network::UNACKNOWLEDGED;
+        let last = last.map_or_else(String::new, |failure| format!("; {}", failure.reason));
+        Self::Failed(Failure {
+            meaning: https::LATER,
+            status,
+            reason: format!(
+                "error {status}: error pushing: taken, but not acknowledged within {secs} s: sent again{last}"
+            ),
+        })
     }
 
     /// What it means that there was no answer: `text` is what the network said (no connection, timeout, …). Whether the
@@ -290,6 +389,17 @@ impl Outcome {
         })
     }
 
+    /// The payload is larger than anything that the destination takes; nothing was sent.
+    #[must_use]
+    pub fn too_large(destination: &ResolvedDestination, text: &str) -> Self {
+        let (kind, status) = (destination.kind.label(), 413);
+        Self::Failed(Failure {
+            meaning: Meaning::TooLarge,
+            status,
+            reason: format!("error {status}: error pushing: error uploading to {kind}: {text}"),
+        })
+    }
+
     /// The job can not be pushed as it is configured; nothing was sent.
     #[must_use]
     pub fn misconfigured(text: &str) -> Self {
@@ -301,6 +411,9 @@ impl Outcome {
         })
     }
 }
+
+#[cfg(test)]
+mod http_tests;
 
 #[cfg(test)]
 mod tests {
@@ -338,8 +451,8 @@ mod tests {
 
     fn meaning(destination: &str, status: u16, body: &str) -> Option<Meaning> {
         match outcome(destination, status, None, body) {
-            Outcome::Accepted => None,
             Outcome::Failed(failure) => Some(failure.meaning),
+            _ => None,
         }
     }
 
@@ -426,7 +539,7 @@ mod tests {
         );
         let shown = format!("{made:?}");
         assert!(
-            shown.contains("https://h.example/in") && !shown.contains("s3cret"),
+            shown.contains("\"https://h.example\"") && !shown.contains("s3cret"),
             "{shown}"
         );
     }
@@ -465,6 +578,25 @@ mod tests {
             outcome(HTTPS, 422, None, ""),
             failed(ContentRefused, reason)
         );
+    }
+
+    #[test]
+    fn a_redirect_says_what_to_do_and_not_where_it_leads() {
+        let body = r#"<a href="https://elsewhere.example/?token=s3cret">moved</a>"#;
+        for status in [300, 301, 302, 307, 308] {
+            for destination in [HTTPS, SPLUNK] {
+                let kind = resolve(destination).kind.label();
+                assert_eq!(
+                    outcome(destination, status, None, body),
+                    failed(
+                        Meaning::ConfigurationRefused,
+                        &format!(
+                            "error {status}: error pushing: error uploading to {kind}: {status} {REDIRECT}"
+                        )
+                    )
+                );
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub const TIMEOUT: u16 = 1106;
 pub const TLS: u16 = 1107;
 /// No request could be made of the job.
 pub const NO_REQUEST: u16 = 1108;
+/// The push was taken, and nobody said in time that it is safe. Ours: Logpush has no such thing.
+pub const UNACKNOWLEDGED: u16 = 1109;
 /// The fault is on this side: storage, for one.
 pub const INTERNAL: u16 = 1201;
 

@@ -3,7 +3,13 @@
 /// How long a destination may take to answer a test message: somebody is waiting for the API.
 pub const TEST_DEADLINE_MILLIS: u64 = 10_000;
 
-/// `{"content":"tests"}`, gzip (RFC 1952), in one stored block (RFC 1951, 3.2.4).
+/// What Logpush sends to check a destination.
+pub const TEST_MESSAGE: &str = r#"{"content":"tests"}"#;
+
+/// The same as a record, with its line end.
+pub const TEST_RECORD: &[u8] = b"{\"content\":\"tests\"}\n";
+
+/// [`TEST_MESSAGE`], gzip (RFC 1952), in one stored block (RFC 1951, 3.2.4).
 pub const TEST_MESSAGE_GZIP: [u8; 42] = [
     // Header: deflate, no flags, no time, unknown system.
     0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, //
@@ -25,7 +31,8 @@ mod tests {
         let mut text = String::new();
         let mut reader = flate2::read::GzDecoder::new(TEST_MESSAGE_GZIP.as_slice());
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, r#"{"content":"tests"}"#);
+        assert_eq!(text, TEST_MESSAGE);
+        assert_eq!(TEST_RECORD, format!("{text}\n").as_bytes());
         assert!(crate::batch::test_message::is_test_message(
             &TEST_MESSAGE_GZIP
         ));

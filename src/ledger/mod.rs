@@ -3,6 +3,7 @@
 //! The row is the commit point: a batch is received when its row is there. Rows are keyed by the batch id and selections
 //! by batch id and job, so a second commit of the same batch changes no counter.
 
+use crate::ecs::Surprises;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +44,9 @@ pub struct JobSelection {
     pub bytes: u64,
     /// The minute of receipt that they count for: that of the attempt whose append was stored, as in the outbox.
     pub minute: u64,
+    /// What was odd in the records that were written out as events.
+    #[serde(default, skip_serializing_if = "Surprises::is_none")]
+    pub surprises: Surprises,
     /// In the outbox, or owed.
     #[serde(flatten)]
     pub state: SelectionState,
@@ -125,6 +129,37 @@ pub struct JobSelected {
     pub bytes: u64,
     /// Batches whose selection is still owed.
     pub owed_batches: u64,
+    /// What was odd in the records that were written out as events.
+    pub surprises: Surprises,
+}
+
+/// Minutes of the windows that show how things go at present: each is the current minute and so many before it.
+pub const WINDOWS_MINUTES: [u64; 3] = [5, 60, 24 * 60];
+
+/// What came in one of the [`WINDOWS_MINUTES`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recent {
+    /// Batches received.
+    pub batches: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes after inflating.
+    pub bytes_raw: u64,
+    /// Bytes as received.
+    pub bytes_compressed: u64,
+    /// Lines that are no records.
+    pub invalid_lines: u64,
+}
+
+impl Recent {
+    fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.records += other.records;
+        self.bytes_raw += other.bytes_raw;
+        self.bytes_compressed += other.bytes_compressed;
+        self.invalid_lines += other.invalid_lines;
+    }
 }
 
 /// Counters of one ledger over a range of minutes of receipt.
@@ -153,6 +188,10 @@ pub struct Summary {
     pub duplicates: u64,
     /// By job id.
     pub jobs: BTreeMap<u64, JobSelected>,
+    /// What came in each of the [`WINDOWS_MINUTES`], whatever the range.
+    pub recent: [Recent; WINDOWS_MINUTES.len()],
+    /// The minute of the last batch, unix milliseconds, whatever the range.
+    pub last_batch_millis: Option<u64>,
 }
 
 impl Summary {
@@ -176,7 +215,12 @@ impl Summary {
             sum.records += selected.records;
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
+            sum.surprises.add(&selected.surprises);
         }
+        for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {
+            sum.add(recent);
+        }
+        self.last_batch_millis = self.last_batch_millis.max(other.last_batch_millis);
     }
 }
 
@@ -219,6 +263,10 @@ mod tests {
                     records: 2,
                     bytes: 3,
                     minute: 7,
+                    surprises: Surprises {
+                        unreadable_time: 1,
+                        ..Surprises::default()
+                    },
                     state: SelectionState::Stored,
                 },
                 JobSelection {
@@ -226,13 +274,14 @@ mod tests {
                     records: 0,
                     bytes: 0,
                     minute: 7,
+                    surprises: Surprises::default(),
                     state: SelectionState::Owed {
                         reason: "full".into(),
                     },
                 },
             ],
         };
-        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
+        let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"surprises":{"unreadable_time":1,"unexpected_value":0,"unknown_dataset":0},"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
         assert_eq!(serde_json::to_string(&commit).unwrap(), text);
         assert_eq!(serde_json::from_str::<Commit>(text).unwrap(), commit);
         assert_eq!(
@@ -252,7 +301,11 @@ mod tests {
                     batches: 1,
                     records: 5,
                     bytes: 50,
-                    owed_batches: 0,
+                    surprises: Surprises {
+                        unknown_dataset: 5,
+                        ..Surprises::default()
+                    },
+                    ..JobSelected::default()
                 },
             )]),
             ..Summary::default()
@@ -263,6 +316,7 @@ mod tests {
             (sum.batches, sum.invalid["bomb"], sum.jobs[&1].records),
             (2, 2, 10)
         );
+        assert_eq!(sum.jobs[&1].surprises.unknown_dataset, 10);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub use host::origin;
 pub use mask::{REDACTED, masked};
 pub use resolved::ResolvedDestination;
 use schemes::Parts;
+pub(crate) use schemes::{ACK, ENVELOPE, FRAME};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 
 /// Most characters of a destination string (Cloudflare's API schema).
@@ -30,10 +31,9 @@ pub const MAX_DESTINATION_CONF_CHARS: usize = 4096;
 const HEADER_PREFIX: &str = "header_";
 
 /// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
-const HEADERS_NOT_ALLOWED: [&str; 14] = [
+const HEADERS_NOT_ALLOWED: [&str; 17] = [
     "host",
     "content-length",
-    "content-encoding",
     "transfer-encoding",
     "connection",
     "keep-alive",
@@ -45,7 +45,14 @@ const HEADERS_NOT_ALLOWED: [&str; 14] = [
     "upgrade",
     "expect",
     "x-logpush-push-id",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-version",
 ];
+
+/// The header by which a job chooses between gzip and a plain body, where its scheme lets it.
+const CONTENT_ENCODING: &str = "content-encoding";
 
 /// How a destination is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,8 +60,18 @@ const HEADERS_NOT_ALLOWED: [&str; 14] = [
 pub enum DestinationKind {
     /// Any HTTPS endpoint.
     Https,
-    /// Splunk's HTTP Event Collector, raw endpoint.
+    /// Splunk's HTTP Event Collector.
     Splunk,
+    /// Datadog's log intake.
+    Datadog,
+    /// An HTTP source of Sumo Logic.
+    Sumo,
+    /// SentinelOne's collector.
+    SentinelOne,
+    /// A WebSocket server.
+    WebSocket,
+    /// A Cloudflare Queue that is bound to the Worker.
+    Queue,
     /// Cloudflare R2, by a binding or by its S3 API.
     R2,
     /// Amazon S3, and storage that is compatible with it.
@@ -72,6 +89,11 @@ impl DestinationKind {
         match self {
             Self::Https => "https",
             Self::Splunk => "splunk",
+            Self::Datadog => "datadog",
+            Self::Sumo => "sumo",
+            Self::SentinelOne => "sentinelone",
+            Self::WebSocket => "wss",
+            Self::Queue => "queue",
             Self::R2 => "r2",
             Self::S3 => "s3",
             Self::Gs => "gs",
@@ -98,6 +120,8 @@ pub struct DestinationConf {
     /// What is for this service.
     settings: Vec<Parameter>,
     headers: Vec<Header>,
+    /// The body is sent as it is, and not as gzip.
+    plain_body: bool,
 }
 
 /// A query parameter.
@@ -120,13 +144,16 @@ impl DestinationConf {
     ///
     /// - `https://host[:port]/path?header_NAME=value&other=value`. A parameter whose name begins with `header_` (exactly
     ///   so) becomes a header, with its value percent-decoded; every other one stays in the URL, in order, with special
-    ///   characters percent-encoded that were not.
-    /// - `splunk://host[:port]/services/collector/raw?…` is the same over HTTPS, with port 443 (the default) or 8088.
-    ///   `insecure-skip-verify=false` is taken out of the URL.
+    ///   characters percent-encoded that were not. `header_Content-Encoding=identity` asks for a body without gzip.
+    /// - `splunk://host[:port]/services/collector/raw?…` is the same over HTTPS, with port 443 (the default) or 8088, and
+    ///   always gzip. `insecure-skip-verify=false` and `ack` are taken out of the URL; of `/services/collector/event`,
+    ///   what stands in the events' envelopes as well.
     /// - Of the other schemes, each says in its line of `schemes.rs` which parameters are for this service: those are no
     ///   part of the URL. What this version does not push to is checked in full, and then refused with
     ///   [`NotOffered`](DestinationConfError::NotOffered).
-    /// - With `allow_private`: `http://…`, and any other scheme to a loopback host, which is then plain HTTP on any port.
+    /// - `wss://host[:port]/path?…`: as `https://`, but for the parameters `frame` and `ack`. `queue://BINDING`: a binding of
+    ///   the Worker.
+    /// - With `allow_private`: `http://…`, `ws://…` to a loopback host, and any other scheme to a loopback host, which is then plain HTTP on any port.
     ///
     /// # Errors
     ///
@@ -148,14 +175,41 @@ impl DestinationConf {
         let (settings, parameters) = parts
             .parameters
             .into_iter()
-            .partition(|given| parts.scheme.is_setting(&given.name));
+            .partition(|given| parts.scheme.is_setting(parts.front, &given.name));
         Ok(Self {
             kind,
             endpoint,
             parameters,
             settings,
             headers: parts.headers,
+            plain_body: parts.plain_body,
         })
+    }
+
+    /// Scheme, host, port and path. May hold a secret: an HTTP source of Sumo Logic *is* its path.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Whether the body is sent without gzip.
+    #[must_use]
+    pub fn has_plain_body(&self) -> bool {
+        self.plain_body
+    }
+
+    /// The text of a parameter that is for this service, percent-decoded, with the names of its secrets for themselves.
+    #[must_use]
+    pub fn setting_text(&self, name: &str) -> Option<String> {
+        let setting = self.settings.iter().find(|given| given.name == name)?;
+        let pieces = setting.value.iter().flatten();
+        let text: String = pieces
+            .map(|piece| match piece {
+                Piece::Text(text) => template::decode(text).unwrap_or_default(),
+                Piece::Secret(name) => name.as_str().into(),
+            })
+            .collect();
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// How the destination is spoken to.
@@ -192,7 +246,7 @@ impl fmt::Debug for DestinationConf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DestinationConf")
             .field("kind", &self.kind)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &mask::shown_endpoint(self.kind, &self.endpoint))
             .field(
                 "parameters",
                 &self
@@ -219,12 +273,18 @@ fn cut(text: &str, policy: DestinationPolicy) -> Result<Parts<'_>, DestinationCo
         .split_once("://")
         .ok_or(DestinationConfError::NoScheme)?;
     let name = scheme.to_ascii_lowercase();
-    let is_plain = name == "http";
-    if is_plain && !policy.allow_private {
-        return Err(DestinationConfError::PlainHttp);
+    let (secure, refusal) = match name.as_str() {
+        "http" => ("https", Some(DestinationConfError::PlainHttp)),
+        "ws" => ("wss", Some(DestinationConfError::PlainWebSocket)),
+        other => (other, None),
+    };
+    let is_plain = refusal.is_some();
+    if let Some(refusal) = refusal
+        && !policy.allow_private
+    {
+        return Err(refusal);
     }
-    let scheme = schemes::find(if is_plain { "https" } else { &name })
-        .ok_or(DestinationConfError::UnknownScheme)?;
+    let scheme = schemes::find(secure).ok_or(DestinationConfError::UnknownScheme)?;
     if rest.contains('#') {
         return Err(DestinationConfError::Fragment);
     }
@@ -233,76 +293,108 @@ fn cut(text: &str, policy: DestinationPolicy) -> Result<Parts<'_>, DestinationCo
         return Err(DestinationConfError::PlaceholderPlace);
     }
     scheme.check_date(front)?;
-    let (parameters, headers) = parameters(query)?;
+    let Query {
+        parameters,
+        headers,
+        plain_body,
+    } = Query::read(query, scheme)?;
     Ok(Parts {
         scheme,
         front,
         parameters,
         headers,
+        plain_body,
         policy,
         is_plain,
     })
 }
 
-/// Sorts the query into parameters and headers.
-fn parameters(query: &str) -> Result<(Vec<Parameter>, Vec<Header>), DestinationConfError> {
-    let mut parameters = Vec::new();
-    let mut headers: Vec<Header> = Vec::new();
-    for (number, text) in (1..).zip(query.split('&').filter(|text| !text.is_empty())) {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (text, None),
-        };
-        if template::has_opening(name) {
-            return Err(DestinationConfError::PlaceholderInName { number });
-        }
-        if let Some(header) = name.strip_prefix(HEADER_PREFIX) {
-            let header = header_name(header, number)?;
-            let value = value.ok_or(DestinationConfError::HeaderName { number })?;
-            let parameter = format!("{HEADER_PREFIX}{header}");
-            if HEADERS_NOT_ALLOWED
-                .iter()
-                .any(|refused| header.eq_ignore_ascii_case(refused))
-            {
-                return Err(DestinationConfError::HeaderNotAllowed { parameter });
-            }
-            if headers
-                .iter()
-                .any(|given| given.name.eq_ignore_ascii_case(&header))
-            {
-                return Err(DestinationConfError::HeaderTwice { parameter });
-            }
-            let value = read_value(value, &parameter, true, |text| {
-                template::decode(text)
-                    .filter(|text| is_header_text(text))
-                    .map(String::from)
-            })?;
-            headers.push(Header {
-                name: header,
-                value,
-            });
-        } else {
-            let decoded = template::decode(name).unwrap_or(name.into());
-            let shown = if is_token(&decoded) {
-                decoded.to_string()
-            } else {
-                format!("query parameter {number}")
+/// What stands behind the `?`, sorted.
+struct Query {
+    parameters: Vec<Parameter>,
+    headers: Vec<Header>,
+    plain_body: bool,
+}
+
+impl Query {
+    fn read(query: &str, scheme: &schemes::Scheme) -> Result<Self, DestinationConfError> {
+        let mut parameters = Vec::new();
+        let mut headers: Vec<Header> = Vec::new();
+        let mut encoding = None;
+        for (number, text) in (1..).zip(query.split('&').filter(|text| !text.is_empty())) {
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (text, None),
             };
-            let secret = mask::is_secret_name(&decoded);
-            let value = value
-                .map(|value| {
-                    read_value(value, &shown, secret, |text| {
-                        Some(template::encode_unescaped(text))
+            if template::has_opening(name) {
+                return Err(DestinationConfError::PlaceholderInName { number });
+            }
+            if let Some(header) = name.strip_prefix(HEADER_PREFIX) {
+                let header = header_name(header, number)?;
+                let value = value.ok_or(DestinationConfError::HeaderName { number })?;
+                let parameter = format!("{HEADER_PREFIX}{header}");
+                if HEADERS_NOT_ALLOWED
+                    .iter()
+                    .any(|refused| header.eq_ignore_ascii_case(refused))
+                {
+                    return Err(DestinationConfError::HeaderNotAllowed { parameter });
+                }
+                if header.eq_ignore_ascii_case(CONTENT_ENCODING) {
+                    if !scheme.has_choice_of_encoding() {
+                        return Err(DestinationConfError::HeaderNotAllowed { parameter });
+                    }
+                    let is_plain = match value.to_ascii_lowercase().as_str() {
+                        "identity" => true,
+                        "gzip" => false,
+                        _ => return Err(DestinationConfError::ContentEncoding),
+                    };
+                    if encoding.replace(is_plain).is_some() {
+                        return Err(DestinationConfError::HeaderTwice { parameter });
+                    }
+                    continue;
+                }
+                if headers
+                    .iter()
+                    .any(|given| given.name.eq_ignore_ascii_case(&header))
+                {
+                    return Err(DestinationConfError::HeaderTwice { parameter });
+                }
+                let value = read_value(value, &parameter, true, |text| {
+                    template::decode(text)
+                        .filter(|text| is_header_text(text))
+                        .map(String::from)
+                })?;
+                headers.push(Header {
+                    name: header,
+                    value,
+                });
+            } else {
+                let decoded = template::decode(name).unwrap_or(name.into());
+                let shown = if is_token(&decoded) {
+                    decoded.to_string()
+                } else {
+                    format!("query parameter {number}")
+                };
+                let secret = mask::is_secret_name(&decoded);
+                let value = value
+                    .map(|value| {
+                        read_value(value, &shown, secret, |text| {
+                            Some(template::encode_unescaped(text))
+                        })
                     })
-                })
-                .transpose()?;
-            parameters.push(Parameter {
-                name: template::encode_unescaped(name),
-                value,
-            });
+                    .transpose()?;
+                parameters.push(Parameter {
+                    name: template::encode_unescaped(name),
+                    value,
+                });
+            }
         }
+        Ok(Self {
+            parameters,
+            headers,
+            plain_body: encoding.unwrap_or(false),
+        })
     }
-    Ok((parameters, headers))
 }
 
 fn header_name(written: &str, number: usize) -> Result<String, DestinationConfError> {

@@ -29,9 +29,6 @@ pub const MAX_FIELDS: usize = 1_024;
 /// Most bytes of a field's name.
 pub const MAX_FIELD_BYTES: usize = 256;
 
-/// The only `schema` so far: records with Logpush's own fields.
-const SCHEMA_LOGPUSH: &str = "logpush";
-
 /// What `output_options` may hold, in the order in which the documentation lists it.
 const OPTIONS: [&str; 16] = [
     "field_names",
@@ -73,6 +70,16 @@ impl OutputType {
     }
 }
 
+/// `schema`: whose fields a record has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schema {
+    /// Logpush's own.
+    #[default]
+    Logpush,
+    /// Those of the Elastic Common Schema, see [`crate::ecs`].
+    Ecs,
+}
+
 /// `output_options` with every default in its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputOptions {
@@ -102,6 +109,9 @@ pub struct OutputOptions {
     pub replace_cve_2021_44228: bool,
     /// `stringify_object`: write objects as strings that hold their JSON.
     pub stringify_object: bool,
+    /// `schema`: whose fields a record has. With [`Schema::Ecs`] times have that schema's form, whatever
+    /// `timestamp_format` says.
+    pub schema: Schema,
 }
 
 impl Default for OutputOptions {
@@ -121,6 +131,7 @@ impl Default for OutputOptions {
             sample_rate: 1.0,
             replace_cve_2021_44228: false,
             stringify_object: false,
+            schema: Schema::default(),
         }
     }
 }
@@ -155,12 +166,20 @@ impl OutputOptions {
                 });
             }
         };
-        if word(options, "schema")?.is_some_and(|schema| schema != SCHEMA_LOGPUSH) {
-            return Err(E::Schema);
-        }
+        let schema = match word(options, "schema")? {
+            None | Some("logpush") => Schema::Logpush,
+            Some("ecs") => Schema::Ecs,
+            Some(_) => {
+                return Err(E::Word {
+                    option: "schema",
+                    words: "logpush or ecs",
+                });
+            }
+        };
         flag(options, "merge_subrequests")?;
         let (record_prefix, record_suffix) = output_type.wrapping();
-        Ok(Self {
+        let read = Self {
+            schema,
             field_names: field_names(options)?,
             output_type,
             batch_prefix: text(options, "batch_prefix", "")?,
@@ -189,7 +208,24 @@ impl OutputOptions {
             replace_cve_2021_44228: flag(options, "CVE-2021-44228")?
                 || flag(options, "CVE-2021-4428")?,
             stringify_object: flag(options, "stringify_object")?,
-        })
+        };
+        match read.not_with_ecs() {
+            Some(option) if schema == Schema::Ecs => Err(E::NotWithEcs { option }),
+            _ => Ok(read),
+        }
+    }
+
+    /// An option that says how fields are laid out, which the schema of an event does already.
+    fn not_with_ecs(&self) -> Option<&'static str> {
+        if self.output_type != OutputType::Ndjson {
+            Some("output_type csv")
+        } else if self.record_template.is_some() {
+            Some("record_template")
+        } else if self.field_delimiter != Self::default().field_delimiter {
+            Some("field_delimiter")
+        } else {
+            None
+        }
     }
 
     /// Reads `logpull_options`: a query string, or a whole Logpull address of which the query counts. Parameters that

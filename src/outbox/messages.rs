@@ -1,5 +1,6 @@
 //! What the Worker and an outbox say to each other, and the outbox's name.
 
+use crate::ledger::WINDOWS_MINUTES;
 use crate::route::{Assembly, Segment};
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,26 @@ pub struct Health {
     pub error_message: Option<String>,
 }
 
+/// What was pushed in one of the [`WINDOWS_MINUTES`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recent {
+    /// Pushes that were accepted.
+    pub pushes: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Their bytes as written out.
+    pub bytes: u64,
+    /// Bytes that were sent, compressed.
+    pub bytes_compressed: u64,
+    /// Attempts that were not accepted.
+    pub failures: u64,
+    /// Records that became dead letters.
+    pub dead_records: u64,
+    /// Milliseconds that accepted pushes took, all together.
+    pub duration_millis: u64,
+}
+
 /// Counters of one outbox over a range of minutes of receipt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -133,10 +154,24 @@ pub struct Summary {
     pub failing_since_millis: Option<u64>,
     /// Failed attempts since the last accepted push.
     pub consecutive_failures: u32,
+    /// Dead letters, of any age.
+    pub dead_letters: u64,
+    /// What was pushed in each of the [`WINDOWS_MINUTES`], whatever the range.
+    pub recent: [Recent; WINDOWS_MINUTES.len()],
+    /// When an attempt last failed, unix milliseconds, whatever came after it.
+    pub last_failure_millis: Option<u64>,
+    /// Its status: HTTP, or one of [`crate::destination::network`]'s codes.
+    pub last_failure_status: Option<u16>,
+    /// When the oldest record that waits was received, unix milliseconds, whatever the range.
+    pub lag_since_millis: Option<u64>,
     /// When the oldest of them was received, unix milliseconds.
     pub oldest_waiting_millis: Option<u64>,
     /// Attempts of the current push.
     pub attempts: u32,
+    /// Records that the destination has taken and not yet acknowledged; they are among those that wait.
+    pub unacknowledged_records: u64,
+    /// When it took them, unix milliseconds.
+    pub taken_at_millis: Option<u64>,
     /// When the last push was accepted, unix milliseconds.
     pub last_success_millis: Option<u64>,
     /// When the last attempt failed, unix milliseconds; unset again after a success.

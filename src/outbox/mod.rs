@@ -8,19 +8,25 @@
 //!   the same records. A push that is refused for what it holds is dissolved, and its entries make smaller ones;
 //! - one push at a time, entries in the order in which they came;
 //! - a push never mixes records that were written out for different options;
-//! - an accepted push is not sent again, unless the answer was lost.
+//! - an accepted push is not sent again, unless the answer was lost;
+//! - where a destination acknowledges what it took, a push counts as delivered only once it has. A push that waits for that
+//!   is asked after, and sent again under the same id when nothing came in time, or when the destination is another one by
+//!   then.
 
 pub mod concerns;
 pub mod cut;
 mod messages;
+mod receipt;
 mod shape;
 
 pub use messages::{
-    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Selected, Selection,
-    Summary, instance_name,
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Recent, Selected,
+    Selection, Summary, instance_name,
 };
+pub use receipt::Receipt;
 pub use shape::{EntryFacts, PushLimits, gather};
 
+use crate::destination::receipt::Confirmation;
 use crate::destination::{Failure, Meaning, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +45,10 @@ const SIZE_REMEMBERED_MILLIS: u64 = 24 * 3_600_000;
 /// dead letters.
 const DEAD_IN_A_ROW_MAX: u32 = 20;
 
+/// How long the next push waits after a destination said that it is near its capacity, at most; the longest wait between
+/// two attempts bounds it as well.
+const NEAR_CAPACITY_WAIT_MILLIS: u64 = 10_000;
+
 /// How patient delivery is. The operator may change the longest waits: docs/delivery.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -52,6 +62,10 @@ pub struct Pace {
     pub probe_max_millis: u64,
     /// How long a job may be without a successful push before it is disabled.
     pub disable_after_millis: u64,
+    /// Longest wait between two questions after an acknowledgement.
+    pub ask_max_millis: u64,
+    /// How long an acknowledgement is waited for before the push is sent again.
+    pub acknowledge_within_millis: u64,
 }
 
 impl Default for Pace {
@@ -63,6 +77,8 @@ impl Default for Pace {
             probe_first_millis: 30_000,
             probe_max_millis: 15 * 60_000,
             disable_after_millis: 24 * 3_600_000,
+            ask_max_millis: 10_000,
+            acknowledge_within_millis: 5 * 60_000,
         }
     }
 }
@@ -85,7 +101,31 @@ impl Pace {
             probe_first_millis: usual.probe_first_millis.min(probe_max_millis),
             probe_max_millis,
             disable_after_millis: millis(disable_after_secs, usual.disable_after_millis),
+            ..usual
         }
+    }
+
+    /// The same, but for how acknowledgements are waited for, in seconds.
+    #[must_use]
+    pub fn asking(self, ask_max_secs: Option<u64>, acknowledge_within_secs: Option<u64>) -> Self {
+        let millis = |secs: Option<u64>, default| secs.map_or(default, |n| n.max(1) * 1_000);
+        Self {
+            ask_max_millis: millis(ask_max_secs, self.ask_max_millis),
+            acknowledge_within_millis: millis(
+                acknowledge_within_secs,
+                self.acknowledge_within_millis,
+            ),
+            ..self
+        }
+    }
+
+    /// When to ask for an acknowledgement again, after `questions` of them: soon at first, because most are there within
+    /// seconds.
+    fn ask_again_millis(&self, questions: u32) -> u64 {
+        let doubled = self
+            .retry_first_millis
+            .saturating_mul(1 << questions.min(16));
+        doubled.clamp(1, self.ask_max_millis.max(1))
     }
 
     fn probe_millis(&self, probes: u32, jitter: f64) -> u64 {
@@ -135,6 +175,8 @@ pub struct CurrentPush {
     pub bytes: u64,
     /// Smaller pushes can be made of its records.
     pub is_divisible: bool,
+    /// The destination has taken it and owes an acknowledgement. `None` as well when it was another destination's.
+    pub receipt: Option<Receipt>,
 }
 
 /// The oldest entry that belongs to no push.
@@ -192,6 +234,8 @@ pub struct Trouble {
     pub failing_since_millis: Option<u64>,
     /// Failed attempts since the last accepted push.
     pub consecutive_failures: u32,
+    /// No push is made before this time, unix milliseconds: the destination is near its capacity.
+    pub easing_until_millis: Option<u64>,
 }
 
 impl Trouble {
@@ -258,6 +302,13 @@ pub enum Event {
         /// A random number in 0..1, for jitter.
         jitter: f64,
     },
+    /// The destination was asked whether it has indexed what it took.
+    Asked {
+        /// What it said.
+        confirmation: Confirmation,
+        /// A random number in 0..1, for jitter.
+        jitter: f64,
+    },
 }
 
 /// What to do now, and what to remember. Both are written in one transaction.
@@ -278,6 +329,12 @@ pub enum Effect {
     CutHead(PushLimits),
     /// Send the current push.
     SendPush,
+    /// Ask the destination whether the current push is safe there.
+    AskReceipt(Receipt),
+    /// Write down that the destination owes an acknowledgement, and ask at this time, unix milliseconds.
+    AwaitReceipt(Receipt, u64),
+    /// Forget the acknowledgement, and send the current push again at this time, unix milliseconds.
+    SendAgainAt(u64),
     /// The current push was accepted: count it, delete it and its entries.
     Delivered,
     /// Keep the current push and try again at this time, unix milliseconds.
@@ -302,7 +359,92 @@ pub fn step(queue: &Queue, event: Event, now_millis: u64) -> Step {
     match event {
         Event::Wake => wake(queue, now_millis),
         Event::Answered { outcome, jitter } => answered(queue, outcome, jitter, now_millis),
+        Event::Asked {
+            confirmation,
+            jitter,
+        } => asked(queue, confirmation, jitter, now_millis),
     }
+}
+
+/// What to remember once a push is accepted.
+fn relieved(queue: &Queue) -> Trouble {
+    let trouble = queue.trouble;
+    let wider = trouble
+        .isolation_records
+        .map(|records| records.saturating_mul(2));
+    Trouble {
+        size_limit_bytes: trouble.size_limit_bytes,
+        size_learned_at_millis: trouble.size_learned_at_millis,
+        isolation_records: wider.filter(|records| *records < queue.limits.max_records),
+        ..Trouble::default()
+    }
+}
+
+/// What to remember once an attempt has failed.
+fn failing(trouble: Trouble, now_millis: u64) -> Trouble {
+    Trouble {
+        failing_since_millis: trouble.failing_since_millis.or(Some(now_millis)),
+        consecutive_failures: trouble.consecutive_failures.saturating_add(1),
+        ..trouble
+    }
+}
+
+fn asked(queue: &Queue, confirmation: Confirmation, jitter: f64, now_millis: u64) -> Step {
+    let nothing = |trouble| Step {
+        effect: Effect::SleepUntil(now_millis),
+        trouble,
+    };
+    let Some(push) = &queue.push else {
+        return nothing(queue.trouble);
+    };
+    let Some(receipt) = push.receipt else {
+        return nothing(queue.trouble);
+    };
+    if confirmation == Confirmation::Safe {
+        let (effect, trouble) = (Effect::Delivered, relieved(queue));
+        return Step { effect, trouble };
+    }
+    let due = receipt
+        .taken_at_millis
+        .saturating_add(queue.pace.acknowledge_within_millis);
+    let is_late = due <= now_millis;
+    let meaning = match confirmation {
+        Confirmation::Failed(failure) => Some(failure.meaning),
+        _ => None,
+    };
+    let mut trouble = queue.trouble;
+    if is_late || meaning.is_some() {
+        trouble = failing(trouble, now_millis);
+    }
+    let asked = receipt.asked();
+    let ask_again = queue.pace.ask_again_millis(asked.questions);
+    let wait = match meaning {
+        Some(Meaning::RetryLater { retry_after_secs }) => {
+            ask_again.max(asked_to_wait(retry_after_secs))
+        }
+        Some(_) => park(&mut trouble, false, &queue.pace, jitter, now_millis),
+        None => ask_again,
+    };
+    let effect = if is_late {
+        let wait = match trouble.parked {
+            Some(parked) => queue.pace.probe_millis(parked.probes, jitter),
+            None => queue.pace.backoff_millis(push.attempts, jitter),
+        };
+        Effect::SendAgainAt(now_millis.saturating_add(wait))
+    } else {
+        // Not long past the time at which it is late.
+        let at = now_millis.saturating_add(wait).min(due.max(now_millis + 1));
+        Effect::AwaitReceipt(asked, at)
+    };
+    Step { effect, trouble }
+}
+
+/// `Retry-After` within bounds, milliseconds.
+fn asked_to_wait(retry_after_secs: Option<u64>) -> u64 {
+    retry_after_secs
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .min(RETRY_AFTER_MAX_MILLIS)
 }
 
 fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> Step {
@@ -313,31 +455,30 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
     };
     let Failure { meaning, .. } = match outcome {
         Outcome::Accepted => {
-            let wider = trouble
-                .isolation_records
-                .map(|records| records.saturating_mul(2));
+            let (effect, trouble) = (Effect::Delivered, relieved(queue));
+            return Step { effect, trouble };
+        }
+        Outcome::AcceptedNearCapacity => {
+            let wait = NEAR_CAPACITY_WAIT_MILLIS.min(queue.pace.retry_max_millis);
             let trouble = Trouble {
-                size_limit_bytes: trouble.size_limit_bytes,
-                size_learned_at_millis: trouble.size_learned_at_millis,
-                isolation_records: wider.filter(|records| *records < queue.limits.max_records),
-                ..Trouble::default()
+                easing_until_millis: Some(now_millis.saturating_add(wait)),
+                ..relieved(queue)
             };
             let effect = Effect::Delivered;
             return Step { effect, trouble };
         }
+        Outcome::Taken { receipt } => {
+            // Nothing is settled before it is acknowledged.
+            let ask_at = now_millis.saturating_add(queue.pace.ask_again_millis(0));
+            let effect = Effect::AwaitReceipt(Receipt::new(receipt, now_millis), ask_at);
+            return Step { effect, trouble };
+        }
         Outcome::Failed(failure) => failure,
     };
-    let mut trouble = Trouble {
-        failing_since_millis: trouble.failing_since_millis.or(Some(now_millis)),
-        consecutive_failures: trouble.consecutive_failures.saturating_add(1),
-        ..trouble
-    };
+    let mut trouble = failing(trouble, now_millis);
     let effect = match meaning {
         Meaning::RetryLater { retry_after_secs } => {
-            let asked = retry_after_secs
-                .unwrap_or(0)
-                .saturating_mul(1000)
-                .min(RETRY_AFTER_MAX_MILLIS);
+            let asked = asked_to_wait(retry_after_secs);
             let wait = match &trouble.parked {
                 // The destination has another trouble now, but nobody knows whether the first one is gone.
                 Some(parked) => queue.pace.probe_millis(parked.probes, jitter),
@@ -345,9 +486,12 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
             };
             Effect::RetryAt(now_millis.saturating_add(wait.max(asked)))
         }
-        Meaning::ConfigurationRefused => park(&mut trouble, false, &queue.pace, jitter, now_millis),
+        Meaning::ConfigurationRefused => {
+            let wait = park(&mut trouble, false, &queue.pace, jitter, now_millis);
+            Effect::RetryAt(now_millis.saturating_add(wait))
+        }
         Meaning::TooLarge if push.is_divisible => {
-            let half = (push.bytes / 2).max(1);
+            let half = (queue.limits.weight(push.records, push.bytes) / 2).max(1);
             let known = trouble.size_limit_bytes.unwrap_or(u64::MAX);
             trouble.size_limit_bytes = Some(half.min(known));
             trouble.size_learned_at_millis = Some(now_millis);
@@ -364,7 +508,8 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
             Effect::Dissolve
         }
         Meaning::ContentRefused if trouble.dead_in_a_row >= DEAD_IN_A_ROW_MAX => {
-            park(&mut trouble, true, &queue.pace, jitter, now_millis)
+            let wait = park(&mut trouble, true, &queue.pace, jitter, now_millis);
+            Effect::RetryAt(now_millis.saturating_add(wait))
         }
         Meaning::ContentRefused => {
             trouble = trouble.settled();
@@ -375,13 +520,14 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
     Step { effect, trouble }
 }
 
+/// Returns when to probe, in milliseconds from now.
 fn park(
     trouble: &mut Trouble,
     for_content: bool,
     pace: &Pace,
     jitter: f64,
     now_millis: u64,
-) -> Effect {
+) -> u64 {
     let before = trouble.parked;
     let probes = before.map_or(0, |parked| parked.probes.saturating_add(1));
     trouble.parked = Some(Parked {
@@ -389,7 +535,7 @@ fn park(
         probes,
         for_content,
     });
-    Effect::RetryAt(now_millis.saturating_add(pace.probe_millis(probes, jitter)))
+    pace.probe_millis(probes, jitter)
 }
 
 fn wake(queue: &Queue, now_millis: u64) -> Step {
@@ -421,6 +567,10 @@ fn wake(queue: &Queue, now_millis: u64) -> Step {
                 Some(push) if push.next_attempt_millis > now_millis => {
                     Effect::SleepUntil(push.next_attempt_millis)
                 }
+                Some(CurrentPush {
+                    receipt: Some(receipt),
+                    ..
+                }) => Effect::AskReceipt(*receipt),
                 Some(_) => Effect::SendPush,
                 None => form(queue, &trouble, now_millis),
             }
@@ -436,17 +586,25 @@ fn form(queue: &Queue, trouble: &Trouble, now_millis: u64) -> Effect {
         oldest_millis,
         head,
     } = queue.waiting;
+    if let Some(until) = trouble
+        .easing_until_millis
+        .filter(|until| *until > now_millis)
+    {
+        return Effect::SleepUntil(until);
+    }
     let limits = trouble.narrow(queue.limits);
     let is_narrowed = trouble.size_limit_bytes.is_some() || trouble.isolation_records.is_some();
     let due = oldest_millis.saturating_add(limits.interval_millis);
-    let enough = records >= limits.max_records || bytes >= limits.max_bytes;
+    let enough = records >= limits.max_records || limits.weight(records, bytes) >= limits.max_bytes;
     // What was pushed before and refused was gathered then.
     if !enough && due > now_millis && trouble.failing_since_millis.is_none() {
         return Effect::SleepUntil(due);
     }
-    let is_large = head.records > limits.max_records || head.bytes > limits.max_bytes;
-    // An archived object is passed on whole whatever the limits say, until the destination objects.
-    if is_large && head.is_divisible && (is_narrowed || !head.is_archive) {
+    let is_large = head.records > limits.max_records
+        || limits.weight(head.records, head.bytes) > limits.max_bytes;
+    // An archived object is passed on whole whatever the job's limits say, until the destination objects.
+    let keeps_limits = is_narrowed || limits.is_binding || !head.is_archive;
+    if is_large && head.is_divisible && keeps_limits {
         return Effect::CutHead(limits);
     }
     Effect::FormPush(limits)
@@ -454,5 +612,7 @@ fn form(queue: &Queue, trouble: &Trouble, now_millis: u64) -> Effect {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod receipt_tests;
 #[cfg(test)]
 mod tests;

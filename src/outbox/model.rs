@@ -2,7 +2,10 @@
 //! that may die before what it writes, between two writes, or after them without anybody hearing of it. What [`step`]
 //! decides is carried out here as the Durable Object does it.
 
+mod destination;
+
 use super::*;
+use destination::Destination;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +36,8 @@ struct Push {
     id: u32,
     attempts: u32,
     next_attempt_millis: u64,
+    /// What the destination owes, and which destination it was.
+    receipt: Option<(Receipt, u32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,19 +60,6 @@ struct Table {
     last_seq: i64,
 }
 
-/// The destination: which records it refuses, how large a push may be, and whether it is configured.
-struct Destination {
-    bad: BTreeSet<u32>,
-    max_records: usize,
-    is_mended: bool,
-    /// How often each record was accepted.
-    accepted: BTreeMap<u32, u32>,
-    /// How often an answer got lost on its way.
-    lost_answers: BTreeMap<u32, u32>,
-    /// What came under each id.
-    ids: BTreeMap<u32, Vec<u32>>,
-}
-
 struct World {
     rng: StdRng,
     table: Table,
@@ -81,6 +73,8 @@ struct World {
     selected: u32,
     batches: u32,
     last_key: Key,
+    /// Goes up when somebody writes another destination into the job.
+    address: u32,
     redriven: BTreeSet<u32>,
 }
 
@@ -133,6 +127,8 @@ impl World {
             let asks = self.chance(0.3);
             return later(asks.then_some(secs));
         }
+        let is_lost = !self.is_calm && self.chance(0.1);
+        let questions = self.rng.random_range(0..4);
         let destination = &mut self.destination;
         if !destination.is_mended {
             return failed(Meaning::ConfigurationRefused);
@@ -143,14 +139,37 @@ impl World {
         if records.iter().any(|r| destination.bad.contains(r)) {
             return failed(Meaning::ContentRefused);
         }
-        for record in records {
-            *destination.accepted.entry(*record).or_default() += 1;
-        }
+        let outcome = destination.take(records, is_lost, questions);
         if !self.is_calm && self.chance(0.1) {
             self.lose_answer(records);
             return later(None);
         }
-        Outcome::Accepted
+        outcome
+    }
+
+    fn pushed_records(&self) -> Vec<u32> {
+        let pushed = self.table.entries.iter().filter(|entry| entry.in_push);
+        pushed.flat_map(|entry| entry.records.clone()).collect()
+    }
+
+    fn ask(&mut self, receipt: Receipt, job: JobState, now: u64) {
+        let confirmation = if !self.is_calm && self.chance(0.2) {
+            Confirmation::of(later(None))
+        } else if !self.destination.is_mended {
+            Confirmation::of(failed(Meaning::ConfigurationRefused))
+        } else {
+            self.destination.confirm(receipt.number)
+        };
+        // Nobody wrote it down, and the destination does not say it again.
+        if self.dies() {
+            return;
+        }
+        let event = Event::Asked {
+            confirmation,
+            jitter: self.rng.random(),
+        };
+        let step = step(&self.queue(job), event, now);
+        self.follow(step);
     }
 
     fn lose_answer(&mut self, records: &[u32]) {
@@ -211,6 +230,10 @@ impl World {
             push: table.push.as_ref().map(|push| CurrentPush {
                 attempts: push.attempts,
                 next_attempt_millis: push.next_attempt_millis,
+                receipt: push
+                    .receipt
+                    .filter(|(_, address)| *address == self.address)
+                    .map(|(receipt, _)| receipt),
                 records: count(&pushed),
                 bytes: count(&pushed),
                 is_divisible: pushed.len() > 1 || pushed.iter().any(|entry| divisible(entry)),
@@ -249,6 +272,7 @@ impl World {
             id: table.formed_pushes,
             attempts: 0,
             next_attempt_millis: 0,
+            receipt: None,
         });
     }
 
@@ -280,8 +304,7 @@ impl World {
         } else if self.can_be_told_apart {
             let head = &entries[0];
             let starts: Vec<usize> = (0..head.records.len()).collect();
-            let (most_records, most_bytes) = (limits.max_records, limits.max_bytes);
-            let parts = cut::parts(&starts, head.records.len(), most_records, most_bytes);
+            let parts = cut::parts(&starts, head.records.len(), limits);
             for part in parts.into_iter().rev() {
                 let head = &mut entries[0];
                 let rest = head.records.split_off(part);
@@ -313,11 +336,11 @@ impl World {
             panic!("there is nothing to send");
         };
         push.attempts += 1;
+        push.receipt = None;
         let id = push.id;
-        let pushed = self.table.entries.iter().filter(|entry| entry.in_push);
-        let records: Vec<u32> = pushed.flat_map(|entry| entry.records.clone()).collect();
+        let records = self.pushed_records();
         let outcome = self.answer(id, &records);
-        let was_accepted = outcome == Outcome::Accepted;
+        let was_accepted = !matches!(outcome, Outcome::Failed(_));
         // The answer is as good as lost when nobody wrote it down.
         if self.dies() {
             if was_accepted {
@@ -329,8 +352,29 @@ impl World {
             outcome,
             jitter: self.rng.random(),
         };
-        let Step { effect, trouble } = step(&self.queue(job), event, now);
+        let step = step(&self.queue(job), event, now);
+        self.follow(step);
+    }
+
+    /// Does what follows from an answer.
+    fn follow(&mut self, Step { effect, trouble }: Step) {
         match effect {
+            Effect::AwaitReceipt(receipt, at) => {
+                self.table.trouble = trouble;
+                if let Some(push) = &mut self.table.push {
+                    push.next_attempt_millis = at;
+                    push.receipt = Some((receipt, self.address));
+                }
+            }
+            Effect::SendAgainAt(at) => {
+                let records = self.pushed_records();
+                self.lose_answer(&records);
+                self.table.trouble = trouble;
+                if let Some(push) = &mut self.table.push {
+                    push.next_attempt_millis = at;
+                    push.receipt = None;
+                }
+            }
             Effect::Delivered => {
                 self.table.trouble = trouble;
                 let (left, keys) = self.leave();
@@ -384,7 +428,17 @@ impl World {
         self.table.trouble.dead_in_a_row = 0;
     }
 
-    fn change_job(&mut self) {
+    fn change_job(&mut self, has_moved: bool) {
+        let is_owed = self
+            .queue(JobState::Enabled)
+            .push
+            .is_some_and(|push| push.receipt.is_some());
+        if has_moved && is_owed {
+            // Nobody asks the old one any more.
+            let records = self.pushed_records();
+            self.lose_answer(&records);
+        }
+        self.address += u32::from(has_moved);
         self.table.trouble = self.table.trouble.after_a_change();
         if let Some(push) = &mut self.table.push {
             push.next_attempt_millis = 0;
@@ -458,7 +512,10 @@ fn history(mut rng: StdRng) {
         max_bytes: u64::MAX,
         max_records: rng.random_range(1..30),
         interval_millis: 0,
+        record_overhead_bytes: 0,
+        is_binding: false,
     };
+    let acknowledges = rng.random_bool(0.4);
     let can_be_told_apart = rng.random_bool(0.9);
     let refuses_everything = rng.random_bool(0.02);
     let is_deleted = rng.random_bool(0.05);
@@ -475,6 +532,10 @@ fn history(mut rng: StdRng) {
             accepted: BTreeMap::new(),
             lost_answers: BTreeMap::new(),
             ids: BTreeMap::new(),
+            acknowledges,
+            owed: BTreeMap::new(),
+            last_number: 0,
+            indexed: BTreeSet::new(),
         },
         limits,
         is_calm: false,
@@ -482,6 +543,7 @@ fn history(mut rng: StdRng) {
         selected: 0,
         batches: 0,
         last_key: 0,
+        address: 0,
         redriven: BTreeSet::new(),
     };
     let (mut now, mut job) = (1_000_u64, JobState::Enabled);
@@ -499,7 +561,7 @@ fn history(mut rng: StdRng) {
                 world.destination.bad.clear();
                 world.redrive(world.table.dead.len());
             }
-            world.change_job();
+            world.change_job(false);
         }
         if !world.is_calm {
             match world.rng.random_range(0..13) {
@@ -512,7 +574,8 @@ fn history(mut rng: StdRng) {
                     } else {
                         JobState::Disabled
                     };
-                    world.change_job();
+                    let has_moved = world.chance(0.3);
+                    world.change_job(has_moved);
                 }
                 6 => {
                     let letters = world.rng.random_range(0..=world.table.dead.len());
@@ -550,6 +613,7 @@ fn history(mut rng: StdRng) {
                 }
             }
             Effect::SendPush => world.send(job, now),
+            Effect::AskReceipt(receipt) => world.ask(receipt, job, now),
             other => panic!("{other:?} does not follow from waking up"),
         }
         // A destination that has something against everything is probed for ever.
@@ -574,7 +638,7 @@ fn history(mut rng: StdRng) {
         );
     }
     for record in &table.delivered {
-        assert!(destination.accepted.contains_key(record));
+        assert!(destination.indexed.contains(record), "{record} is not safe");
     }
     if is_deleted {
         assert!(table.entries.is_empty() && table.dead.is_empty());

@@ -1,5 +1,6 @@
 //! What one push may hold.
 
+use crate::destination::Limits;
 use crate::limits::{PUSH_DEFAULT_BYTES, PUSH_DEFAULT_RECORDS, PUSH_MAX_BYTES};
 use crate::route::Assembly;
 
@@ -12,6 +13,10 @@ pub struct PushLimits {
     pub max_records: u64,
     /// How long to gather, milliseconds; 0 pushes what is there.
     pub interval_millis: u64,
+    /// Bytes that each record grows by on its way to the destination; they count.
+    pub record_overhead_bytes: u64,
+    /// They are the destination's own: an archived object, which is passed on whole otherwise, keeps them as well.
+    pub is_binding: bool,
 }
 
 impl PushLimits {
@@ -30,7 +35,31 @@ impl PushLimits {
             interval_millis: max_upload_interval_seconds
                 .unwrap_or(0)
                 .saturating_mul(1000),
+            record_overhead_bytes: 0,
+            is_binding: false,
         }
+    }
+
+    /// The same, and what the destination takes at most.
+    #[must_use]
+    pub fn within(self, destination: &Limits) -> Self {
+        Self {
+            max_bytes: self
+                .max_bytes
+                .min(destination.max_bytes.unwrap_or(u64::MAX)),
+            max_records: self
+                .max_records
+                .min(destination.max_records.unwrap_or(u64::MAX)),
+            record_overhead_bytes: destination.record_overhead_bytes,
+            is_binding: destination.max_bytes.is_some() || destination.max_records.is_some(),
+            ..self
+        }
+    }
+
+    /// Bytes of records as the destination gets them.
+    #[must_use]
+    pub fn weight(&self, records: u64, bytes: u64) -> u64 {
+        bytes.saturating_add(records.saturating_mul(self.record_overhead_bytes))
     }
 
     /// What is left for records when a push has other bytes as well.
@@ -67,7 +96,8 @@ pub fn gather<'a>(entries: impl IntoIterator<Item = EntryFacts<'a>>, limits: &Pu
         let is_other = *first.get_or_insert(entry.assembly) != entry.assembly;
         records = records.saturating_add(entry.records);
         bytes = bytes.saturating_add(entry.bytes);
-        let fits = records <= limits.max_records && bytes <= limits.max_bytes;
+        let fits =
+            records <= limits.max_records && limits.weight(records, bytes) <= limits.max_bytes;
         if taken > 0 && (entry.is_alone || is_other || !fits) {
             break;
         }

@@ -31,6 +31,7 @@ fn push(attempts: u32, records: u64) -> CurrentPush {
         records,
         bytes: records * 100,
         is_divisible: records > 1,
+        receipt: None,
     }
 }
 
@@ -313,8 +314,9 @@ fn what_the_queue_remembers_is_stored_under_these_names() {
         }),
         failing_since_millis: Some(6),
         consecutive_failures: 7,
+        easing_until_millis: Some(9),
     };
-    let stored = r#"{"size_limit_bytes":1,"size_learned_at_millis":8,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7}"#;
+    let stored = r#"{"size_limit_bytes":1,"size_learned_at_millis":8,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7,"easing_until_millis":9}"#;
     assert_eq!(serde_json::to_string(&trouble).unwrap(), stored);
     assert_eq!(
         serde_json::from_str::<Trouble>("{}").unwrap(),
@@ -338,6 +340,8 @@ fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
         max_bytes: 100,
         max_records: 10,
         interval_millis: 0,
+        record_overhead_bytes: 0,
+        is_binding: false,
     };
     let entry = |records, bytes| EntryFacts {
         records,

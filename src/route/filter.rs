@@ -1,7 +1,7 @@
 //! A filter, compiled once for a job, evaluated on the raw JSON text of projected fields: no value is parsed that no
 //! condition looks at, and in the usual case nothing is allocated.
 
-use super::json::{elements, text};
+use crate::batch::json::{elements, text};
 use crate::batch::projection::Projection;
 use crate::logpush::filter::{self, Filter, Literal, Node, Operand, Operator};
 use crate::logpush::number::{Number, parse_integer};
@@ -82,7 +82,7 @@ fn compile(node: &Node, projection: &mut Projection) -> Compiled {
 }
 
 impl Compiled {
-    fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
+    pub fn matches(&self, fields: &[Option<&[u8]>]) -> bool {
         match self {
             Self::And(nodes) => nodes.iter().all(|node| node.matches(fields)),
             Self::Or(nodes) => nodes.iter().any(|node| node.matches(fields)),

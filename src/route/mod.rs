@@ -1,22 +1,28 @@
 //! From a record to what each job gets.
 
 mod assembly;
+mod event;
 pub mod filter;
-mod json;
 mod payload;
 mod plan;
+mod preview;
 mod sample;
 pub mod shape;
 
 pub use assembly::{Assembly, NDJSON};
+pub use event::Event;
 pub use payload::{Payload, Segment};
+pub use preview::Preview;
 pub use sample::Sample;
 pub use shape::Shape;
 
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
 use crate::batch::scan::InvalidLine;
+use crate::ecs::{Scratch, Surprises};
 use crate::limits::{QUARANTINE_MAX_BYTES, SEGMENT_MAX_BYTES};
+use crate::logpush::catalogue::Dataset;
+use crate::logpush::output_options::{OutputOptions, Schema};
 use crate::time::{self, UnixNanos};
 use filter::CompiledFilter;
 use plan::{Decisions, Plan};
@@ -31,6 +37,41 @@ pub enum Keep {
     Reference,
 }
 
+/// How a job's records are written out.
+#[derive(Debug)]
+pub enum Written {
+    /// The line and a newline.
+    AsItCame,
+    /// With Logpush's own fields, in another form.
+    Shaped(Shape),
+    /// As a normalised event.
+    Event(Box<Event>),
+}
+
+impl Written {
+    /// Compiles options; fields that they need are added to the projection.
+    #[must_use]
+    pub fn compile(
+        options: &OutputOptions,
+        dataset: &str,
+        schema: Option<&Dataset>,
+        projection: &mut Projection,
+    ) -> Self {
+        match options.schema {
+            Schema::Ecs => Self::Event(Box::new(Event::compile(options, dataset, schema))),
+            Schema::Logpush => {
+                Shape::compile(options, schema, projection).map_or(Self::AsItCame, Self::Shaped)
+            }
+        }
+    }
+
+    /// Whether a record is its line and a newline.
+    #[must_use]
+    pub fn is_as_it_came(&self) -> bool {
+        matches!(self, Self::AsItCame)
+    }
+}
+
 /// One job, compiled for one dataset.
 #[derive(Debug)]
 pub struct JobRoute {
@@ -40,8 +81,8 @@ pub struct JobRoute {
     pub filter: Option<CompiledFilter>,
     /// `None` keeps every record that the filter selects.
     pub sample: Option<Sample>,
-    /// `None` writes a record as its line and a newline.
-    pub shape: Option<Shape>,
+    /// How a record is written out.
+    pub written: Written,
     /// What a push of it has around and between the records.
     pub assembly: Option<Assembly>,
     /// How its selection is kept.
@@ -111,6 +152,8 @@ pub struct Selection {
     pub bytes: u64,
     /// The records that are still in memory; empty for [`Keep::Reference`].
     pub payload: Payload,
+    /// What was odd in the records that were written out as events.
+    pub surprises: Surprises,
 }
 
 /// Routes the records of one batch.
@@ -125,6 +168,7 @@ pub struct Router<'r> {
     held: usize,
     /// The record that is being written out.
     shaped: Vec<u8>,
+    scratch: Scratch,
     /// Payload bytes that may be held before the router says that it is full.
     pub budget: usize,
 }
@@ -142,6 +186,7 @@ impl<'r> Router<'r> {
             quarantine: Vec::new(),
             held: 0,
             shaped: Vec::new(),
+            scratch: Scratch::default(),
             budget,
         }
     }
@@ -221,11 +266,17 @@ impl Sink for Router<'_> {
             if job.sample.is_some_and(|sample| !sample.keeps(line)) {
                 continue;
             }
-            let (record, end) = match &job.shape {
-                None => (line, b"\n".as_slice()),
-                Some(shape) => {
+            let (record, end) = match &job.written {
+                Written::AsItCame => (line, b"\n".as_slice()),
+                Written::Shaped(shape) => {
                     self.shaped.clear();
                     shape.write(line, fields, &mut self.shaped);
+                    (self.shaped.as_slice(), b"".as_slice())
+                }
+                Written::Event(event) => {
+                    self.shaped.clear();
+                    let surprises = &mut selection.surprises;
+                    event.write(line, &mut self.scratch, surprises, &mut self.shaped);
                     (self.shaped.as_slice(), b"".as_slice())
                 }
             };

@@ -443,7 +443,7 @@ mod tests {
     use crate::batch::reader::Sink;
     use crate::logpush::filter::Filter;
     use crate::route::filter::CompiledFilter;
-    use crate::route::{JobRoute, Keep, Router, Routes};
+    use crate::route::{JobRoute, Keep, Router, Routes, Written};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -455,7 +455,7 @@ mod tests {
                 job_id: 1,
                 filter: Some(CompiledFilter::compile(&filter, &mut projection)),
                 sample: None,
-                shape: None,
+                written: Written::AsItCame,
                 assembly: None,
                 keep: Keep::Reference,
                 segment_max_records: 10,

@@ -1,7 +1,7 @@
 //! Writing a record out as the job's output options say, straight from its raw JSON text: no record becomes a value, and
 //! what no option touches is copied byte for byte.
 
-use super::json;
+use crate::batch::json;
 use crate::batch::projection::Projection;
 use crate::logpush::catalogue::{Dataset, FieldType, TIMESTAMP_CANDIDATES};
 use crate::logpush::output_options::{OutputOptions, OutputType, Token};
@@ -11,7 +11,9 @@ mod value;
 
 pub use value::replace_cve;
 
-use value::{Form, Values, without_cve};
+pub(super) use value::without_cve;
+
+use value::{Form, Values};
 
 /// Times whose form is fixed, whatever `timestamp_format` says: Logpush documents them as `int`.
 const FIXED_TIMES: [&str; 2] = ["EventTimestampMs", "timestampStartNanos"];

@@ -1,4 +1,4 @@
-use super::{JobRoute, Keep, Router, Routes, Sample, Shape};
+use super::{JobRoute, Keep, Router, Routes, Sample, Written};
 use crate::batch::projection::Projection;
 use crate::batch::reader::Reader;
 use crate::logpush::output_options::OutputOptions;
@@ -13,7 +13,7 @@ fn routes(keeps: &[Keep]) -> Routes {
             job_id: index as u64 + 1,
             filter: None,
             sample: None,
-            shape: None,
+            written: Written::AsItCame,
             assembly: None,
             keep: *keep,
             segment_max_records: 2,
@@ -66,7 +66,7 @@ fn what_is_sampled_out_is_not_selected_and_bytes_are_those_written_out() {
     };
     let mut routes = routes(&[Keep::Copy]);
     let sample = Sample::of(&options).unwrap();
-    routes.jobs[0].shape = Shape::compile(&options, None, &mut routes.projection);
+    routes.jobs[0].written = Written::compile(&options, "dns_logs", None, &mut routes.projection);
     routes.jobs[0].sample = Some(sample);
     let lines: Vec<String> = (0..100).map(|n| format!("{{\"B\":1,\"A\":{n}}}")).collect();
     let mut router = Router::new(&routes, 1 << 20);
@@ -92,5 +92,68 @@ fn what_is_sampled_out_is_not_selected_and_bytes_are_those_written_out() {
     assert_eq!(
         segments.map(|segment| segment.bytes).sum::<u64>(),
         selection.bytes
+    );
+}
+
+#[test]
+fn events_compose_with_filter_prefix_and_the_replacing_of_a_cve_and_what_is_odd_is_counted() {
+    let options = serde_json::json!({
+        "schema": "ecs", "CVE-2021-44228": true, "record_delimiter": ",", "record_prefix": "${\n{", "record_suffix": "}",
+    });
+    let options = OutputOptions::from_json(&options).unwrap();
+    let filter = r#"{"where": {"key": "QueryName", "operator": "endsWith", "value": "b."}}"#;
+    let filter = crate::logpush::filter::Filter::parse(filter, None).unwrap();
+    let mut routes = routes(&[Keep::Copy]);
+    let job = &mut routes.jobs[0];
+    job.written = Written::compile(&options, "dns_logs", None, &mut routes.projection);
+    job.filter = Some(super::filter::CompiledFilter::compile(
+        &filter,
+        &mut routes.projection,
+    ));
+    let routes = Routes::new(
+        routes.projection,
+        routes.time_slots,
+        routes.jobs,
+        Vec::new(),
+    );
+    let mut router = Router::new(&routes, 1 << 20);
+    let body = concat!(
+        r#"{"QueryName":"a."}"#,
+        "\n",
+        r#"{"QueryName":"\u0024{b.","SourceIP":"${x","Timestamp":"soon"}"#,
+        "\n",
+        r#"{"QueryName":"b.","QueryType":28}"#,
+        "\n",
+    );
+    let (mut reader, mut window) = (Reader::new(), Vec::new());
+    reader.feed(
+        body.as_bytes(),
+        &mut window,
+        &routes.projection,
+        &mut router,
+    );
+    reader.finish(&mut window, &routes.projection, &mut router);
+    let event =
+        r#""event":{"kind":"event","category":["network"],"type":["info"],"dataset":"dns_logs"}"#;
+    let first = format!(
+        r#"{{"dns":{{"question":{{"name":"x{{b"}}}},{event},"cloudflare":{{"SourceIP":"x{{x","Timestamp":"soon"}}}}"#
+    );
+    let second = format!(r#"{{"dns":{{"question":{{"name":"b","type":"AAAA"}}}},{event}}}"#);
+    let [selection] = router.selections() else {
+        panic!("one job")
+    };
+    let written: Vec<u8> = selection.payload.blocks().flatten().copied().collect();
+    assert_eq!(
+        String::from_utf8_lossy(&written),
+        format!(",x{{\n{first},x{{\n{second}")
+    );
+    let surprises = selection.surprises;
+    assert_eq!(
+        (
+            surprises.unreadable_time,
+            surprises.unexpected_value,
+            surprises.unknown_dataset
+        ),
+        (1, 1, 0)
     );
 }

@@ -9,7 +9,7 @@ use crate::api::{
     Access, AlertStore, AlertingRoute, AlertingServices, ApiResponse, HistoryPage, HistoryQuery,
     StoreError, WebhookTester, handle_alerting,
 };
-use crate::destination::{Request, USER_AGENT};
+use crate::destination::{REDIRECT, Request, USER_AGENT};
 use crate::health::alerts::{AlertsSummary, member};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -183,9 +183,13 @@ async fn post(env: &Env, webhook: &Webhook, body: &str) -> Outcome {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
+        let answer = match response.status() {
+            300..=399 => REDIRECT,
+            _ => answer.trim(),
+        };
         Ok(Outcome::Failed {
             retry_after_secs: wait.and_then(|text| text.trim().parse().ok()),
-            reason: format!("error {}: {}", response.status(), answer.trim()),
+            reason: format!("error {}: {}", response.status(), answer),
         })
     })
     .await;

@@ -44,7 +44,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         _ => None,
     };
     let response = match route {
-        Ok(route) => match body(request).await? {
+        Ok(route) => match body(request, route.call.max_body_bytes()).await? {
             Some(body) => {
                 let access = access(request, env)?;
                 let ownership = config::text(env, config::API_TOKEN)
@@ -64,7 +64,10 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
                 };
                 answer(&route, access, content, &services).await
             }
-            None => ApiError::BodyTooLarge.into(),
+            None => {
+                let max_bytes = route.call.max_body_bytes();
+                ApiError::BodyTooLarge { max_bytes }.into()
+            }
         },
         Err(error) => error.into(),
     };
@@ -87,9 +90,12 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
         _ => None,
     };
     let response = match route {
-        Ok(route) => match body(request).await? {
+        Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
             Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
-            None => ApiError::BodyTooLarge.into(),
+            None => ApiError::BodyTooLarge {
+                max_bytes: MAX_REQUEST_BYTES,
+            }
+            .into(),
         },
         Err(error) => error.into(),
     };
@@ -105,25 +111,25 @@ fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     Ok(response)
 }
 
-/// The whole body, or `None` when it is too large to be a job.
-async fn body(request: &mut Request) -> Result<Option<Vec<u8>>> {
+/// The whole body, or `None` when it is too large.
+async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<u8>>> {
     let declared = request.headers().get("Content-Length")?;
     if declared
         .and_then(|length| length.parse::<usize>().ok())
-        .is_some_and(|length| length > MAX_REQUEST_BYTES)
+        .is_some_and(|length| length > max_bytes)
     {
         return Ok(None);
     }
     let Some(stream) = request.inner().body() else {
         return Ok(Some(Vec::new()));
     };
-    let mut reader = super::js::BlockReader::with_block_bytes(&stream, MAX_REQUEST_BYTES + 1)?;
+    let mut reader = super::js::BlockReader::with_block_bytes(&stream, max_bytes + 1)?;
     let body = reader
         .next()
         .await?
         .map(|block| block.to_vec())
         .unwrap_or_default();
-    Ok((body.len() <= MAX_REQUEST_BYTES).then_some(body))
+    Ok((body.len() <= max_bytes).then_some(body))
 }
 
 struct Registry<'e> {

@@ -1,14 +1,17 @@
-//! Parts of the way of a batch, one more at every stage, so that `npm run bench` can tell where the time goes. Only built
-//! with the feature `bench`, which the shipped Worker never has.
+//! Parts of the way of a batch, one more at every stage, so that `npm run bench` can tell where the time goes, and push
+//! logs of a month, so that `npm run bench:health` can ask them. Only built with the feature `bench`, which the shipped
+//! Worker never has.
 
 use super::archive::{Archive, ObjectFacts};
 use super::objects::registry::{JobRow, JobsQuery};
-use super::objects::{Class, REGISTRY_NAME, call};
+use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::{config, ingest, jobs, js};
 use crate::batch::gzip::{GZIP_MAGIC, Member};
 use crate::batch::reader::{Reader, Sink};
 use crate::batch::scan::InvalidLine;
+use crate::health::log::{LogQuery, Resolution, Span};
 use crate::limits::{PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES};
+use crate::outbox::instance_name;
 use crate::route::{Keep, Router};
 use futures_util::future::join3;
 use js_sys::Uint8Array;
@@ -24,6 +27,53 @@ pub fn stage(request: &Request) -> Option<String> {
     let url = request.url().ok()?;
     let (_, stage) = url.query_pairs().find(|(name, _)| name == "stage")?;
     Some(stage.into_owned())
+}
+
+/// `/bench/log?scope=…&from=…&until=…&resolution=…[&job=…]` asks the push logs as health figures do, and answers with how
+/// many rows there are and were read. With `fill=<minutes>` the logs of the scope's jobs are filled instead.
+pub async fn log(request: &Request, env: &Env) -> Result<Response> {
+    let url = request.url()?;
+    let parameter = |name: &str| {
+        let mut pairs = url.query_pairs();
+        let value = pairs.find(|(key, _)| key == name);
+        value.map(|(_, value)| value.into_owned())
+    };
+    let number = |name: &str| parameter(name).and_then(|value| value.parse::<u64>().ok());
+    let scope = parameter("scope");
+    if let Some(minutes) = number("fill") {
+        for row in super::log::jobs(env, scope.as_deref(), None).await? {
+            let name = instance_name(row.job.id);
+            let question = (row.job.id, minutes);
+            let (): () = call(env, Class::Outbox, &name, "fill-log", &question).await?;
+        }
+        return Response::from_json(&json!({"ok": true}));
+    }
+    let jobs: Vec<u64> = number("job").into_iter().collect();
+    let resolution = match parameter("resolution").as_deref() {
+        Some("attempt") => Resolution::Attempt,
+        Some("minute") => Resolution::Minute,
+        _ => Resolution::Hour,
+    };
+    let question = super::log::Question {
+        scope: scope.as_deref(),
+        jobs: (!jobs.is_empty()).then_some(jobs.as_slice()),
+        dataset: None,
+        log: LogQuery {
+            span: Span {
+                from_millis: number("from").unwrap_or(0),
+                until_millis: number("until").unwrap_or(0),
+            },
+            resolution,
+        },
+    };
+    match super::log::pushes(env, &question, now_millis()).await {
+        Ok(log) => Response::from_json(&json!({
+            "rows": log.rows.len(),
+            "rows_read": log.rows_read,
+            "attempts": log.rows.iter().map(|row| row.attempts).sum::<u64>(),
+        })),
+        Err(e) => Response::error(e.to_string(), 500),
+    }
 }
 
 /// What is done with a block.

@@ -26,6 +26,10 @@ pub const RETRY_MAX_SECONDS: &str = "RETRY_MAX_SECONDS";
 pub const PROBE_MAX_SECONDS: &str = "PROBE_MAX_SECONDS";
 /// How long a job may be without a successful push before it is disabled, in seconds.
 pub const DISABLE_AFTER_SECONDS: &str = "DISABLE_AFTER_SECONDS";
+/// Longest wait between two questions after an acknowledgement, in seconds.
+pub const ACK_POLL_SECONDS: &str = "ACK_POLL_SECONDS";
+/// How long an acknowledgement is waited for before a push is sent again, in seconds.
+pub const ACK_DEADLINE_SECONDS: &str = "ACK_DEADLINE_SECONDS";
 /// Bytes of payloads that an outbox takes.
 pub const OUTBOX_MAX_BYTES: &str = "OUTBOX_MAX_BYTES";
 

@@ -3,13 +3,15 @@
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use crate::batch::projection::Projection;
+use crate::destination;
 use crate::limits::{JOBS_CACHE_MILLIS, PUSH_DEFAULT_RECORDS};
 use crate::logpush::catalogue::{Dataset, TIMESTAMP_CANDIDATES};
+use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::filter::Filter;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Shape};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -87,6 +89,15 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
     Ok(routes)
 }
 
+/// A job's destination, taken apart. Whether it may be private was looked at when the job was stored, and is again when
+/// it is pushed to.
+pub fn destination_of(job: &Job) -> Option<DestinationConf> {
+    let policy = DestinationPolicy {
+        allow_private: true,
+    };
+    DestinationConf::parse(&job.destination_conf, policy).ok()
+}
+
 /// Compiles jobs. `whole` says how the selection of a job that takes every record as it is may be kept.
 pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Routes {
     let schema = Dataset::find(scope.kind(), dataset);
@@ -124,11 +135,17 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         };
         let filter = filter.map(|filter| CompiledFilter::compile(&filter, &mut projection));
         let sample = Sample::of(&output);
-        let shape = Shape::compile(&output, schema.as_ref(), &mut projection);
+        let written = Written::compile(&output, dataset, schema.as_ref(), &mut projection);
         let assembly = Assembly::of(&output);
         let is_as_it_came =
-            filter.is_none() && sample.is_none() && shape.is_none() && assembly.is_none();
-        let has_limits = job.max_upload_bytes.is_some() || job.max_upload_records.is_some();
+            filter.is_none() && sample.is_none() && written.is_as_it_came() && assembly.is_none();
+        let conf = destination_of(job);
+        let limits = conf.as_ref().map(destination::limits).unwrap_or_default();
+        let has_limits = job.max_upload_bytes.is_some()
+            || job.max_upload_records.is_some()
+            || !conf
+                .as_ref()
+                .is_none_or(destination::takes_batches_as_they_came);
         routes.push(JobRoute {
             job_id: job.id,
             keep: if is_as_it_came && !has_limits {
@@ -138,9 +155,12 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
             },
             filter,
             sample,
-            shape,
+            written,
             assembly,
-            segment_max_records: job.max_upload_records.unwrap_or(PUSH_DEFAULT_RECORDS),
+            segment_max_records: job
+                .max_upload_records
+                .unwrap_or(PUSH_DEFAULT_RECORDS)
+                .min(limits.max_records.unwrap_or(u64::MAX)),
         });
     }
     Routes::new(projection, time_slots, routes, unreadable)

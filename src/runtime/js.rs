@@ -41,6 +41,13 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &CompressionStream) -> web_sys::WritableStream;
 
+    /// The runtime's own inflate; strict: one member, and nothing behind it.
+    pub type DecompressionStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(format: &str) -> Result<DecompressionStream, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = pipeThrough)]
+    fn pipe_through(this: &ByteStream, transform: &JsValue) -> Result<JsValue, JsValue>;
+
     /// An R2 bucket; the SDK's builder only begins a put when it is awaited, ours has to begin at once.
     pub type R2Bucket;
     #[wasm_bindgen(method, catch)]
@@ -138,6 +145,12 @@ pub fn concatenated<'b>(blocks: impl Iterator<Item = &'b [u8]>, length: usize) -
     joined
 }
 
+/// A stream of gzip, inflated. One member, and nothing behind it: anything else is an error of the stream.
+pub fn gunzipped(stream: &JsValue) -> Result<JsValue, JsValue> {
+    let inflate = DecompressionStream::new("gzip")?;
+    stream.unchecked_ref::<ByteStream>().pipe_through(&inflate)
+}
+
 /// Reads a stream of bytes in large blocks, in one buffer that goes back and forth.
 pub struct BlockReader {
     inner: ByobReader,
@@ -225,6 +238,8 @@ pub mod sql {
         type Cursor;
         #[wasm_bindgen(method, catch, js_name = toArray)]
         fn to_array(this: &Cursor) -> Result<Array, JsValue>;
+        #[wasm_bindgen(method, getter, js_name = rowsRead)]
+        fn rows_read(this: &Cursor) -> f64;
 
         type Storage;
         #[wasm_bindgen(method, getter)]
@@ -383,6 +398,25 @@ pub mod sql {
                         .map_err(|e| worker::Error::RustError(format!("unexpected row: {e}")))
                 })
                 .collect()
+        }
+
+        /// Runs a query whose rows are one text each, in the column `row`. Returns them, and how many rows SQLite read.
+        pub fn texts(
+            &self,
+            query: &str,
+            params: Vec<JsValue>,
+        ) -> worker::Result<(Vec<String>, u64)> {
+            let cursor = self.sql.exec(query, params.into_boxed_slice())?;
+            let rows = cursor.to_array()?;
+            let column = JsValue::from_str("row");
+            let text = |row: JsValue| {
+                Reflect::get(&row, &column)
+                    .ok()
+                    .and_then(|text| text.as_string())
+                    .ok_or_else(|| worker::Error::RustError("a row is no text".to_owned()))
+            };
+            let texts = rows.iter().map(text).collect::<worker::Result<_>>()?;
+            Ok((texts, cursor.rows_read() as u64))
         }
 
         /// Runs a query and returns its first row.

@@ -10,6 +10,9 @@ mod config;
 mod ingest;
 mod jobs;
 mod js;
+// What GraphQL and the metrics will ask with.
+#[allow(dead_code)]
+mod log;
 mod objects;
 mod owed;
 mod pipeline;
@@ -56,6 +59,8 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         };
     }
     match path.as_str() {
+        #[cfg(feature = "bench")]
+        "/bench/log" => bench::log(&request, &env).await,
         "/healthz" => Response::from_json(&json!({
             "ok": true,
             "version": env!("CARGO_PKG_VERSION"),

@@ -9,6 +9,7 @@ use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use super::pipeline::Pipeline;
 use super::push::{self, Part, SourceError};
 use crate::batch::incoming::Incoming;
+use crate::ecs::Surprises;
 use crate::ledger::minute_of;
 use crate::logpush::job::Job;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect, instance_name};
@@ -31,12 +32,30 @@ pub struct Debt {
     pub received_at_millis: u64,
 }
 
+/// A selection that is owed no more.
+#[derive(Clone, Copy, Default)]
+pub struct Settled {
+    /// What the outbox holds of the batch.
+    pub holding: Holding,
+    /// What was odd in the records that were written out as events; nothing when the outbox had them already.
+    pub surprises: Surprises,
+}
+
+impl From<Holding> for Settled {
+    fn from(holding: Holding) -> Self {
+        Self {
+            holding,
+            ..Self::default()
+        }
+    }
+}
+
 /// Makes the selection and stores it; returns what the outbox holds of the batch. A job that was deleted meanwhile selects
 /// nothing more. May be repeated: the outbox knows the batch.
 ///
 /// # Errors
 /// Says what failed; the debt stays.
-pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
+pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
     let text = |e: worker::Error| e.to_string();
     let query = JobsQuery {
         id: Some(debt.job_id),
@@ -46,13 +65,13 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
         .await
         .map_err(text)?;
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
-        return held_before(env, debt).await;
+        return held_before(env, debt).await.map(Settled::from);
     };
     let name = instance_name(job.id);
     // Reading the batch for an outbox that does not take it would be done again and again while a destination is down.
     match call(env, Class::Outbox, &name, "prospect", &debt.batch_id).await {
         Ok(Prospect::Room) => {}
-        Ok(Prospect::Duplicate(holding)) => return Ok(holding),
+        Ok(Prospect::Duplicate(holding)) => return Ok(holding.into()),
         Ok(Prospect::Full) => return Err(FULL.to_owned()),
         Err(e) => return Err(text(e)),
     }
@@ -63,12 +82,12 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
     }
     let copied = copy(env, &job, &debt.object, &routes)
         .await
-        .map_err(|e| match e {
-            SourceError::Gone { reason, .. } | SourceError::Failed(reason) => reason,
-        })?;
-    let Copied { records, .. } = copied;
+        .map_err(SourceError::into_reason)?;
+    let Copied {
+        records, surprises, ..
+    } = copied;
     if records == 0 {
-        return held_before(env, debt).await;
+        return held_before(env, debt).await.map(Settled::from);
     }
     let append = Append {
         job_id: job.id,
@@ -86,10 +105,10 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Holding, String> {
             .map_err(text)?;
     let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
     match answer {
-        AppendAnswer::Stored(holding) => Ok(holding),
+        AppendAnswer::Stored(holding) => Ok(Settled { holding, surprises }),
         AppendAnswer::Duplicate(holding) => {
             super::archive::delete_all(&bucket, &copied.spooled).await;
-            Ok(holding)
+            Ok(holding.into())
         }
         AppendAnswer::Full => {
             super::archive::delete_all(&bucket, &copied.spooled).await;
@@ -112,6 +131,8 @@ pub struct Copied {
     pub first_event_millis: Option<u64>,
     /// Latest event time, unix milliseconds.
     pub last_event_millis: Option<u64>,
+    /// What was odd in records that were written out as events.
+    pub surprises: Surprises,
     spooled: Vec<String>,
 }
 
@@ -135,6 +156,7 @@ impl Copied {
                 kind: kind.to_owned(),
                 object,
                 start,
+                records: segment.records,
                 bytes: segment.bytes,
             };
             let inline = |_| {
@@ -207,13 +229,18 @@ async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Cop
         }
         pipeline.finish().await?;
         let selections = pipeline.router.selections();
-        let records = selections.first().map_or(0, |selection| selection.records);
-        Ok::<_, String>((records, pipeline.ready(0).await?))
+        let (records, surprises) = selections
+            .first()
+            .map_or_else(Default::default, |selection| {
+                (selection.records, selection.surprises)
+            });
+        Ok::<_, String>((records, surprises, pipeline.ready(0).await?))
     }
     .await;
     match read {
-        Ok((records, ready)) => Ok(Copied {
+        Ok((records, surprises, ready)) => Ok(Copied {
             records,
+            surprises,
             segments: ready.segments,
             inline: ready.inline,
             assembly: ready.assembly,

@@ -3,10 +3,13 @@
 
 use super::objects::now_millis;
 use super::push::object::{Attempt, Begun, Content};
+use super::push::records::Source;
+use super::push::{Part, body};
 use super::{config, js, push};
 use crate::api::DestinationTester;
 use crate::destination::{
-    self, Delivery, Encoding, Object, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE_GZIP,
+    self, Delivery, Encoding, Frame, Framer, Object, Outcome, TEST_DEADLINE_MILLIS, TEST_MESSAGE,
+    TEST_MESSAGE_GZIP, TEST_RECORD,
 };
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use futures_util::future::{Either, select};
@@ -25,8 +28,8 @@ impl DestinationTester for Probe<'_> {
     async fn test(&self, destination_conf: &str) -> Result<(), String> {
         let outcome = within_deadline(|signal| self.send(destination_conf, signal)).await?;
         match outcome {
-            Outcome::Accepted => Ok(()),
             Outcome::Failed(failure) => Err(failure.reason),
+            _ => Ok(()),
         }
     }
 
@@ -47,8 +50,8 @@ impl DestinationTester for Probe<'_> {
         })
         .await?;
         match outcome {
-            Outcome::Accepted => Ok(Some(object.name)),
             Outcome::Failed(failure) => Err(failure.reason),
+            _ => Ok(Some(object.name)),
         }
     }
 }
@@ -75,6 +78,35 @@ impl Probe<'_> {
         DestinationPolicy {
             allow_private: config::is_on(self.env, config::ALLOW_PRIVATE_DESTINATIONS),
         }
+    }
+
+    /// The same as a push of one record.
+    async fn perform(
+        &self,
+        destination: &ResolvedDestination,
+        delivery: &Delivery,
+    ) -> Result<Outcome, String> {
+        let part = Part {
+            seq: 0,
+            kind: "inline".to_owned(),
+            object: None,
+            start: None,
+            bytes: TEST_RECORD.len() as u64,
+            records: 1,
+        };
+        let bucket = self
+            .env
+            .bucket(config::ARCHIVE)
+            .map_err(|e| e.to_string())?;
+        let source = Source {
+            bucket: &bucket,
+            parts: &[part],
+            assembly: None,
+            inline: &|_| Ok(js::bytes(TEST_RECORD)),
+        };
+        push::perform(self.env, destination, delivery, None, &source)
+            .await
+            .map_err(|e| format!("{e:?}"))
     }
 
     fn resolve(&self, destination_conf: &str) -> Result<ResolvedDestination, String> {
@@ -107,15 +139,27 @@ impl Probe<'_> {
         let resolved = self.resolve(destination_conf)?;
         let id = format!("test-{}", js::unique_name());
         let push = destination::Push::test_message(&id, now_millis());
-        let body = js::bytes(&TEST_MESSAGE_GZIP);
-        let (request, body) = match destination::delivery(&resolved, &push)? {
+        let (request, encoding, frame) = match destination::delivery(&resolved, &push)? {
             Delivery::Request {
                 request,
-                encoding: Encoding::Gzip,
-            } => (request, body.into()),
+                encoding,
+                frame,
+            } => (request, encoding, frame),
             Delivery::Object(object) => {
-                let content = Content::Bytes(body);
+                let content = Content::Bytes(js::bytes(&TEST_MESSAGE_GZIP));
                 return self.put(&resolved, &object, &content, &signal).await;
+            }
+            other => return self.perform(&resolved, &other).await,
+        };
+        let body = match (encoding, &frame) {
+            (Encoding::Gzip, Frame::Stored) => js::bytes(&TEST_MESSAGE_GZIP).into(),
+            _ => {
+                let (mut framer, mut body) = (Framer::new(&frame), Vec::new());
+                framer
+                    .record(TEST_MESSAGE.as_bytes(), &mut body)
+                    .and_then(|()| framer.finish(&mut body))
+                    .map_err(|e| e.to_string())?;
+                body::encoded(&body, encoding).await?
             }
         };
         let response = match push::fetch(&request, body, &signal).await {

@@ -1,24 +1,40 @@
-//! One push: build the body, send the request, read the answer. What the answer means is the destination's to say.
+//! One push: makes what the destination wants of it, sends that, reads the answer. What the answer means is the
+//! destination's to say.
 
-pub mod google;
+pub mod body;
+mod google;
 pub mod object;
+mod queue;
+pub mod records;
+mod socket;
 
 use super::config;
-use super::js::{self, BlockReader, CompressionStream};
-use crate::destination::{self, Delivery, Encoding, Holds, Outcome, Request};
+use super::js::{self, BlockReader};
+use super::objects::now_millis;
+use crate::destination::queue::Head;
+use crate::destination::receipt::{self, Confirmation};
+use crate::destination::{
+    self, Delivery, Encoding, Frame, Holds, Outcome, RecordTooLarge, Request,
+};
 use crate::limits::{ANSWER_BODY_DEADLINE_MILLIS, ANSWER_MAX_BYTES, PUSH_DEADLINE_MILLIS};
+use crate::logpush::catalogue::{Dataset, TIMESTAMP_CANDIDATES};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy, ResolvedDestination};
 use crate::logpush::job::Job;
-use crate::route::{Assembly, NDJSON};
+use crate::route::NDJSON;
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
+use js_sys::{ArrayBuffer, Uint8Array};
 use object::{Attempt, Begun, Content};
+use records::Source;
 use serde::Deserialize;
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{AbortController, AbortSignal, Bucket, Delay, Env};
+
+/// Field with the time of a record that was normalised.
+const NORMALISED_TIMESTAMP: &str = "@timestamp";
 
 /// One entry of the push, as its row says.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +47,8 @@ pub struct Part {
     pub object: Option<String>,
     /// Where it begins in a spooled object; the size of an archived one.
     pub start: Option<u64>,
+    /// Its records.
+    pub records: u64,
     /// Its raw bytes.
     pub bytes: u64,
 }
@@ -48,6 +66,50 @@ pub enum Sent {
     },
 }
 
+/// What is sent.
+pub struct Push<'a> {
+    /// The same on every attempt.
+    pub id: &'a str,
+    /// The times of its records.
+    pub holds: Holds,
+    /// Its records.
+    pub source: Source<'a>,
+}
+
+/// What an attempt came to in bytes and time, and what it may leave behind.
+pub struct Upload {
+    began_millis: Cell<u64>,
+    bytes: Cell<u64>,
+    unfinished: Begun,
+}
+
+impl Upload {
+    /// Nothing is sent yet.
+    pub fn new() -> Self {
+        Self {
+            began_millis: Cell::new(now_millis()),
+            bytes: Cell::new(0),
+            unfinished: Begun::default(),
+        }
+    }
+
+    /// What is sent is there; the request begins.
+    fn begin(&self, bytes: u64) {
+        self.bytes.set(bytes);
+        self.began_millis.set(now_millis());
+    }
+
+    /// Bytes of the body, compressed; of what goes plain, its raw bytes; 0 if it came to no request.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Since the request began, or the attempt, if it came to no request.
+    pub fn millis(&self) -> u64 {
+        now_millis().saturating_sub(self.began_millis.get())
+    }
+}
+
 /// Why the bytes of an entry could not be read.
 #[derive(Debug)]
 pub enum SourceError {
@@ -58,11 +120,21 @@ pub enum SourceError {
         /// The same as a sentence.
         reason: String,
     },
+    /// They are there, and the destination would not take them.
+    Refused(RecordTooLarge),
     /// Anything else; may pass.
     Failed(String),
 }
 
 impl SourceError {
+    /// The same as a sentence.
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Gone { reason, .. } | Self::Failed(reason) => reason,
+            Self::Refused(record) => record.to_string(),
+        }
+    }
+
     /// `object` is not in the bucket.
     pub fn gone(object: &str) -> Self {
         Self::Gone {
@@ -72,6 +144,12 @@ impl SourceError {
                 destination::network::INTERNAL
             ),
         }
+    }
+}
+
+impl From<RecordTooLarge> for SourceError {
+    fn from(record: RecordTooLarge) -> Self {
+        Self::Refused(record)
     }
 }
 
@@ -87,27 +165,11 @@ pub fn deadline_millis(env: &Env) -> u64 {
         .map_or(PUSH_DEADLINE_MILLIS, |secs| secs.clamp(1, 300) * 1_000)
 }
 
-/// Sends a push once; `push_id` is the same on every attempt. Every failure is an outcome; nothing is lost by one.
-pub async fn send(
-    env: &Env,
-    job: &Job,
-    push_id: &str,
-    holds: Holds,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-) -> Sent {
+/// Sends a push once. Every failure is an outcome; nothing is lost by one.
+pub async fn send(env: &Env, job: &Job, push: &Push<'_>, upload: &Upload) -> Sent {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let form = destination::Push {
-        id: push_id,
-        content_type: assembly.map_or(NDJSON, |assembly| &assembly.content_type),
-        holds,
-    };
-    let begun = Begun::default();
-    let attempt = pin!(try_send(
-        env, job, &form, parts, assembly, inline, &signal, &begun
-    ));
+    let attempt = pin!(try_send(env, job, push, &signal, upload));
     // Not AbortSignal.timeout: its timer would keep the object in memory, and paid for, until it fires.
     let deadline = deadline_millis(env);
     match select(attempt, Delay::from(Duration::from_millis(deadline))).await {
@@ -116,6 +178,9 @@ pub async fn send(
             Sent::Asked(outcome_of(&resolved, &response).await)
         }
         Either::Left((Ok(Reached::Known(outcome)), _)) => Sent::Asked(outcome),
+        Either::Left((Err(SourceError::Refused(record)), _)) => {
+            Sent::Asked(Outcome::record_too_large(record))
+        }
         Either::Left((Err(SourceError::Failed(reason)), _)) => {
             Sent::Asked(Outcome::internal(&reason))
         }
@@ -124,7 +189,7 @@ pub async fn send(
         }
         Either::Right(_) => {
             controller.abort();
-            begun.abort().await;
+            upload.unfinished.abort().await;
             Sent::Asked(Outcome::timed_out(deadline / 1000))
         }
     }
@@ -161,67 +226,166 @@ pub async fn bytes_of(
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a push is made of, and what ends it"
-)]
 async fn try_send(
     env: &Env,
     job: &Job,
-    form: &destination::Push<'_>,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
+    push: &Push<'_>,
     signal: &AbortSignal,
-    begun: &Begun,
+    upload: &Upload,
 ) -> Result<Reached, SourceError> {
-    let policy = DestinationPolicy {
-        allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
-    };
-    let resolved = DestinationConf::parse(&job.destination_conf, policy)
-        .map_err(|e| e.to_string())
-        .and_then(|conf| {
-            conf.resolve(|name| config::text(env, name))
-                .map_err(|e| e.to_string())
-        });
-    let resolved = match resolved {
+    let resolved = match resolve(env, job) {
         Ok(resolved) => resolved,
-        // A secret that is not set, for one.
-        Err(e) => {
-            let outcome = Outcome::misconfigured(&format!("destination_conf: {e}"));
-            return Ok(Reached::Known(outcome));
-        }
+        Err(outcome) => return Ok(Reached::Known(outcome)),
     };
-    let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
-    let (request, body) = match destination::delivery(&resolved, form) {
-        Ok(Delivery::Request {
+    let dataset = Dataset::find(job.scope.kind(), &job.dataset);
+    let mut timestamp_fields = match dataset
+        .as_ref()
+        .and_then(|it| it.timestamp_field.as_deref())
+    {
+        Some(field) => vec![field],
+        None => TIMESTAMP_CANDIDATES.to_vec(),
+    };
+    timestamp_fields.push(NORMALISED_TIMESTAMP);
+    let source = &push.source;
+    let form = destination::Push {
+        id: push.id,
+        content_type: source
+            .assembly
+            .map_or(NDJSON, |assembly| &assembly.content_type),
+        is_lines: source.assembly.is_none(),
+        timestamp_fields: &timestamp_fields,
+        holds: push.holds,
+    };
+    let delivery = match destination::delivery(&resolved, &form) {
+        Ok(delivery) => delivery,
+        Err(e) => return Ok(Reached::Known(Outcome::misconfigured(&e))),
+    };
+    match delivery {
+        Delivery::Request {
             request,
-            encoding: Encoding::Gzip,
-        }) => (request, gzip(&bucket, parts, assembly, inline).await?),
-        Ok(Delivery::Object(object)) => {
-            let content = match Content::archived(&bucket, parts) {
+            encoding,
+            frame,
+        } => {
+            let body = body::body(source, &frame, encoding).await?;
+            upload.begin(body_bytes(&body, source.parts));
+            Ok(match fetch(&request, body, signal).await {
+                Ok(response) => Reached::Answered(resolved, response),
+                Err(e) => Reached::Known(Outcome::from_network_error(&resolved, &js::describe(&e))),
+            })
+        }
+        Delivery::Object(object) => {
+            let content = match Content::archived(source.bucket, source.parts) {
                 Some(content) => content,
                 None => {
-                    let gzip = gzip(&bucket, parts, assembly, inline).await?;
+                    let gzip = body::body(source, &Frame::Stored, Encoding::Gzip).await?;
                     Content::Bytes(Uint8Array::new(&gzip))
                 }
             };
+            upload.begin(content.bytes());
             let attempt = Attempt {
                 env,
                 resolved: &resolved,
                 object: &object,
                 signal,
-                allow_private: policy.allow_private,
-                begun,
+                allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
+                begun: &upload.unfinished,
             };
-            return attempt.put(&content).await.map(Reached::Known);
+            attempt.put(&content).await.map(Reached::Known)
         }
-        Err(e) => return Ok(Reached::Known(Outcome::misconfigured(&e))),
+        other => {
+            upload.begin(source.parts.iter().map(|part| part.bytes).sum());
+            let of = Some((job.id, job.dataset.as_str()));
+            let outcome = perform(env, &resolved, &other, of, source).await?;
+            Ok(Reached::Known(outcome))
+        }
+    }
+}
+
+/// The size of a body. A stream is an archived object, whose size its row has.
+fn body_bytes(body: &JsValue, parts: &[Part]) -> u64 {
+    match (body.dyn_ref::<ArrayBuffer>(), body.dyn_ref::<Uint8Array>()) {
+        (Some(buffer), _) => u64::from(buffer.byte_length()),
+        (_, Some(bytes)) => u64::from(bytes.length()),
+        _ => parts.first().and_then(|part| part.start).unwrap_or(0),
+    }
+}
+
+/// Performs a delivery that takes records plain. `job` is its number and its dataset; a test message has none.
+///
+/// # Errors
+/// When an entry can not be read.
+pub async fn perform(
+    env: &Env,
+    destination: &ResolvedDestination,
+    delivery: &Delivery,
+    job: Option<(u64, &str)>,
+    source: &Source<'_>,
+) -> Result<Outcome, SourceError> {
+    match delivery {
+        Delivery::WebSocket(conversation) => {
+            socket::converse(destination, conversation, source).await
+        }
+        Delivery::Queue { binding, push_id } => {
+            let head = Head { push_id, job };
+            queue::send(env, destination, binding, &head, source).await
+        }
+        Delivery::Request { .. } | Delivery::Object(_) => {
+            Ok(Outcome::internal("this delivery is performed elsewhere"))
+        }
+    }
+}
+
+/// A job's destination with its secrets, or why it can not be reached: a secret that is not set, for one.
+fn resolve(env: &Env, job: &Job) -> Result<ResolvedDestination, Outcome> {
+    let policy = DestinationPolicy {
+        allow_private: config::is_on(env, config::ALLOW_PRIVATE_DESTINATIONS),
     };
-    Ok(match fetch(&request, body, signal).await {
-        Ok(response) => Reached::Answered(resolved, response),
-        Err(e) => Reached::Known(Outcome::from_network_error(&resolved, &js::describe(&e))),
-    })
+    DestinationConf::parse(&job.destination_conf, policy)
+        .map_err(|e| e.to_string())
+        .and_then(|conf| {
+            conf.resolve(|name| config::text(env, name))
+                .map_err(|e| e.to_string())
+        })
+        .map_err(|e| Outcome::misconfigured(&format!("destination_conf: {e}")))
+}
+
+/// Asks a destination whether what it took under `number` is safe there.
+pub async fn confirm(env: &Env, job: &Job, number: u64) -> Confirmation {
+    let resolved = match resolve(env, job) {
+        Ok(resolved) => resolved,
+        Err(outcome) => return Confirmation::of(outcome),
+    };
+    let Some((request, body)) = receipt::question(&resolved, number) else {
+        // Nobody owes anything that could be asked for.
+        return Confirmation::NotYet;
+    };
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let asked = pin!(fetch(&request, body.into(), &signal));
+    let deadline = deadline_millis(env);
+    match select(asked, Delay::from(Duration::from_millis(deadline))).await {
+        Either::Left((Ok(response), _)) => {
+            let retry_after = response.headers().get("retry-after").ok().flatten();
+            let answer = destination::Answer {
+                status: response.status(),
+                retry_after: retry_after.as_deref(),
+                body: &first_bytes(&response).await,
+            };
+            Confirmation::from_answer(&resolved, &answer, number, now_unix_secs())
+        }
+        Either::Left((Err(e), _)) => {
+            Confirmation::of(Outcome::from_network_error(&resolved, &js::describe(&e)))
+        }
+        Either::Right(_) => {
+            controller.abort();
+            Confirmation::of(Outcome::timed_out(deadline / 1000))
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub fn now_unix_secs() -> i64 {
+    i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default()
 }
 
 /// Performs a request.
@@ -254,8 +418,7 @@ async fn outcome_of(resolved: &ResolvedDestination, response: &web_sys::Response
         retry_after: retry_after.as_deref(),
         body: &first_bytes(response).await,
     };
-    let now_unix_secs = i64::try_from(worker::Date::now().as_millis() / 1000).unwrap_or_default();
-    Outcome::from_answer(resolved, &answer, now_unix_secs)
+    Outcome::from_answer(resolved, &answer, now_unix_secs())
 }
 
 /// As much of an answer as anybody looks at, and as comes soon. An answer that breaks off or never ends still has its
@@ -283,92 +446,11 @@ pub async fn first_bytes(response: &web_sys::Response) -> Vec<u8> {
     bytes
 }
 
-/// One gzip member. An archived object already is one; everything else is compressed by the runtime, part by part, so
-/// that no more than the compressed push and one part are in memory, and none of it in wasm.
-async fn gzip(
-    bucket: &Bucket,
-    parts: &[Part],
-    assembly: Option<&Assembly>,
-    inline: impl Fn(i64) -> worker::Result<Uint8Array>,
-) -> Result<JsValue, SourceError> {
-    if let [
-        Part {
-            kind,
-            object: Some(object),
-            ..
-        },
-    ] = parts
-        && kind == "archive"
-    {
-        return stream(bucket, object, None).await.map(JsValue::from);
-    }
-    let failed = |e: JsValue| format!("gzip failed: {}", js::describe(&e));
-    let gzip = CompressionStream::new("gzip").map_err(failed)?;
-    let compressed = web_sys::Response::new_with_opt_readable_stream(Some(&gzip.readable()))
-        .and_then(|response| response.array_buffer())
-        .map_err(failed)?;
-    // Begun before the first write, which would wait for it.
-    let compressed = JsFuture::from(compressed);
-    let writer = gzip.writable().get_writer().map_err(failed)?;
-    let write = async |chunk: &Uint8Array| {
-        let written = writer.write_with_chunk(chunk);
-        JsFuture::from(written).await.map(drop).map_err(failed)
-    };
-    if let Some(assembly) = assembly {
-        write(&js::bytes(assembly.prefix.as_bytes())).await?;
-    }
-    // Each record has its delimiter before it, and before the first one there is nothing to keep it from.
-    let mut skip = assembly.map_or(0, |assembly| assembly.delimiter.len() as u64);
-    for part in &joined(parts) {
-        let skip = std::mem::take(&mut skip);
-        if part.bytes <= skip {
-            continue;
-        }
-        match (&part.object, part.kind.as_str()) {
-            (Some(object), "spool") => {
-                let range = (part.start.unwrap_or(0) + skip, part.bytes - skip);
-                let spooled = stream(bucket, object, Some(range)).await?;
-                let mut reader = BlockReader::new(&spooled).map_err(failed)?;
-                while let Some(block) = reader.next().await.map_err(failed)? {
-                    write(&block).await?;
-                }
-            }
-            (_, "inline") => {
-                let bytes = inline(part.seq).map_err(|e| e.to_string())?;
-                write(&bytes.subarray(skip as u32, bytes.length())).await?;
-            }
-            (_, other) => {
-                return Err(format!("an entry of kind {other} can not be gathered").into());
-            }
-        }
-    }
-    if let Some(assembly) = assembly {
-        write(&js::bytes(assembly.suffix.as_bytes())).await?;
-    }
-    JsFuture::from(writer.close()).await.map_err(failed)?;
-    Ok(compressed.await.map_err(failed)?)
-}
-
-/// Neighbouring pieces of one object as one: a get costs a round trip, and a push of a large batch has dozens of pieces.
-fn joined(parts: &[Part]) -> Vec<Part> {
-    let mut joined: Vec<Part> = Vec::new();
-    for part in parts {
-        let before = joined.last_mut().filter(|before| {
-            let end = before.start.map(|start| start + before.bytes);
-            part.kind == "spool"
-                && before.kind == "spool"
-                && before.object == part.object
-                && end == part.start
-        });
-        match before {
-            Some(before) => before.bytes += part.bytes,
-            None => joined.push(part.clone()),
-        }
-    }
-    joined
-}
-
-async fn stream(
+/// All of an object, or a piece of it.
+///
+/// # Errors
+/// When it is not there, or can not be read.
+pub async fn stream(
     bucket: &Bucket,
     object: &str,
     range: Option<(u64, u64)>,

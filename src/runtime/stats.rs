@@ -1,13 +1,17 @@
 //! `GET /stats`: asks the ledgers and outboxes that the question concerns.
 
-use super::objects::ledger::{MinuteRange, PRESENCE_MILLIS};
-use super::objects::registry::{JobRow, JobsQuery, LedgerRow};
-use super::objects::{Class, REGISTRY_NAME, call, now_millis};
-use crate::health::stats::{DatasetStats, JobStats, Range, document};
+use super::log::{CALLS, jobs, ledgers};
+use super::objects::ledger::MinuteRange;
+use super::objects::{Class, call, now_millis};
+use crate::alerting::Thresholds;
+use crate::health::log::{HOUR_MILLIS, Span};
+use crate::health::stats::{DatasetStats, JobStats, Range, View, document};
+use crate::health::stats_text;
 use crate::ledger::{Summary as LedgerSummary, minute_of};
 use crate::outbox::{Summary as OutboxSummary, instance_name};
+use crate::runtime::config;
 use crate::time;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
@@ -15,13 +19,15 @@ use worker::{Env, Request, Response, Result};
 /// registry and the outboxes.
 const LEDGERS_MAX: usize = 800;
 
-/// Answers with what is asked for by `scope`, `dataset`, `since`, `until` (RFC 3339 or unix).
+/// Answers with what is asked for by `scope`, `dataset`, `since`, `until` (RFC 3339 or unix); `format=text` for a terminal.
 pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     let url = request.url()?;
     let (mut scope, mut dataset) = (None, None);
+    let mut is_text = false;
+    let now = now_millis();
     let mut range = Range {
         since_millis: 0,
-        until_millis: now_millis(),
+        until_millis: now,
     };
     for (name, value) in url.query_pairs() {
         let instant = || {
@@ -40,8 +46,16 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             }
             "since" => instant().map(|millis| range.since_millis = millis),
             "until" => instant().map(|millis| range.until_millis = millis),
+            "format" => match value.as_ref() {
+                "json" => Ok(()),
+                "text" => {
+                    is_text = true;
+                    Ok(())
+                }
+                _ => Err("`format` must be `json` or `text`".to_owned()),
+            },
             other => Err(format!(
-                "unknown parameter `{other}`: use `scope`, `dataset`, `since`, `until`"
+                "unknown parameter `{other}`: use `scope`, `dataset`, `since`, `until`, `format`"
             )),
         };
         if let Err(message) = read {
@@ -53,14 +67,8 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
         to: minute_of(range.until_millis),
     };
     // Outboxes before ledgers: a batch is in the outboxes before it is in the ledger.
-    let query = JobsQuery {
-        scope: scope.clone(),
-        dataset: dataset.clone(),
-        with_deleted: true,
-        ..JobsQuery::default()
-    };
-    let rows: Vec<JobRow> = call(env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
-    let jobs = try_join_all(rows.into_iter().map(async |row| {
+    let rows = jobs(env, scope.as_deref(), dataset.as_deref()).await?;
+    let outboxes = stream::iter(rows).map(async |row| {
         let name = instance_name(row.job.id);
         let outbox: OutboxSummary = call(env, Class::Outbox, &name, "summary", &minutes).await?;
         let is_deleted = row.deleted_at.is_some();
@@ -69,17 +77,22 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             is_deleted,
             outbox,
         })
-    }))
-    .await?;
-    let ledgers: Vec<LedgerRow> = call(env, Class::Registry, REGISTRY_NAME, "ledgers", &()).await?;
-    let concerned = ledgers.into_iter().filter(|ledger| {
-        scope.as_ref().is_none_or(|scope| *scope == ledger.scope)
-            && dataset.as_ref().is_none_or(|dataset| *dataset == ledger.dataset)
-            && ledger.first_seen <= range.until_millis
-            // It may have taken batches for an hour after it last said so.
-            && ledger.last_seen + 2 * PRESENCE_MILLIS >= range.since_millis
     });
-    let concerned: Vec<LedgerRow> = concerned.collect();
+    let jobs: Vec<JobStats> = outboxes.buffered(CALLS).try_collect().await?;
+    let asked = |from_millis: u64, until_millis: u64| {
+        let span = Span {
+            from_millis,
+            until_millis: until_millis.saturating_add(1),
+        };
+        ledgers(env, scope.as_deref(), dataset.as_deref(), span)
+    };
+    let mut concerned = asked(range.since_millis, range.until_millis).await?;
+    if range.until_millis < now || range.since_millis > now - RECENT_MILLIS {
+        // Whatever is asked for, the windows that end now are part of the answer.
+        concerned.extend(asked(now - RECENT_MILLIS, now).await?);
+        concerned.sort_by(|a, b| a.name.cmp(&b.name));
+        concerned.dedup_by(|a, b| a.name == b.name);
+    }
     if concerned.len() > LEDGERS_MAX {
         let message = format!(
             "{} ledgers (one per scope, dataset and day) took batches in that time, and at most {LEDGERS_MAX} can be asked: \
@@ -88,14 +101,14 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
         );
         return super::error(400, "too_much_asked", &message);
     }
-    let summaries = try_join_all(concerned.into_iter().map(async |ledger| {
+    let summaries = stream::iter(concerned).map(async |ledger| {
         let summary: LedgerSummary =
             call(env, Class::Ledger, &ledger.name, "summary", &minutes).await?;
         Ok::<_, worker::Error>(((ledger.scope, ledger.dataset), summary))
-    }))
-    .await?;
+    });
+    let mut summaries = summaries.buffered(CALLS);
     let mut by_dataset: BTreeMap<(String, String), LedgerSummary> = BTreeMap::new();
-    for (key, summary) in summaries {
+    while let Some((key, summary)) = summaries.try_next().await? {
         by_dataset.entry(key).or_default().add(&summary);
     }
     let datasets: Vec<DatasetStats> = by_dataset
@@ -106,10 +119,22 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             summary,
         })
         .collect();
-    let mut document = document(range, &datasets, &jobs);
+    let (thresholds, _) = Thresholds::read(|name| config::text(env, name));
+    let view = View {
+        range,
+        now_millis: now,
+        backlog_millis: thresholds.backlog_millis,
+    };
+    if is_text {
+        return Response::ok(stats_text::text(&view, &datasets, &jobs));
+    }
+    let mut document = document(&view, &datasets, &jobs);
     if let Some(members) = document.as_object_mut() {
         let alerts = super::alerts::stats(env, scope.as_deref(), dataset.as_deref()).await;
         members.insert("alerts".to_owned(), alerts);
     }
     Response::from_json(&document)
 }
+
+/// The longest of the windows, and an hour in which a ledger does not say again that it is in use.
+const RECENT_MILLIS: u64 = 26 * HOUR_MILLIS;

@@ -1,7 +1,7 @@
 // A stand-in SIEM: real HTTP servers on loopback that are as strict as the real ones, count what they take,
 // and can be told to fail. Two intakes share the server: Splunk's raw HTTP Event Collector and a plain batch intake.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -40,6 +40,9 @@ export interface Attempt {
   /** When its head was there, unix milliseconds. */
   atMillis: number;
   path: string;
+  /** Method, path and query, as they came. */
+  line: string;
+  headers: IncomingHttpHeaders;
   pushId: string;
   /** Token or key; undefined when it was not looked at. */
   credential?: string;
@@ -175,6 +178,13 @@ export const HEC_CODES: Readonly<Record<number, readonly [status: number, text: 
   18: [503, "HEC is unhealthy, queues are full"],
   19: [503, "HEC is unhealthy, ack service unavailable"],
   20: [503, "HEC is unhealthy, queues are full, ack service unavailable"],
+  21: [400, "Invalid token"],
+  22: [400, "Token disabled"],
+  23: [503, "Server is shutting down"],
+  24: [200, "Queue is approaching capacity"],
+  25: [200, "ACK channel is approaching capacity"],
+  26: [429, "Queue is at capacity"],
+  27: [429, "ACK channel is at capacity"],
 };
 
 const HEC = {
@@ -313,7 +323,8 @@ export class Siem {
     const url = new URL(request.url ?? "/", "http://siem");
     const pushId = String(request.headers["x-logpush-push-id"] ?? "");
     const isTest = pushId.startsWith("test-");
-    const attempt: Attempt = { atMillis: Date.now(), path: url.pathname, pushId, records: 0, rawBytes: 0, taken: false };
+    const line = `${request.method} ${request.url}`;
+    const attempt: Attempt = { atMillis: Date.now(), path: url.pathname, line, headers: request.headers, pushId, records: 0, rawBytes: 0, taken: false };
     if (!isTest) this.attempts.push(attempt);
     const failure = this.#nextFailure(url.pathname, isTest);
     if (failure) attempt.fault = describe(failure);

@@ -22,7 +22,7 @@ async function bench(...flags: string[]): Promise<string> {
 test("the bench measures all that its ratios need, and everybody selects the same records", { timeout: 300_000 }, async () => {
   const out = await bench("--quick", "--json", "--records", String(RECORDS));
   const { ratios, cases, machine } = JSON.parse(out.trim().split("\n").at(-1) ?? "");
-  for (const name of ["cpu_js_common_over_ours", "cpu_js_best_over_ours", "ours_over_native_inflate", "jobs_50_over_1"]) {
+  for (const name of ["cpu_js_common_over_ours", "cpu_js_best_over_ours", "ours_over_native_inflate", "jobs_50_over_1", "events_mb_per_cpu_s"]) {
     // Of so few records a tick of ten milliseconds may be all or nothing, so only that there is a place for it.
     assert.ok(name in ratios, name);
     assert.match(out, new RegExp(`^${name} `, "m"));
@@ -36,6 +36,7 @@ test("the bench measures all that its ratios need, and everybody selects the sam
   ]) {
     assert.equal(selected.get(name), one, name);
   }
+  assert.equal(selected.get("ours, 1 job, events"), RECORDS, "every record becomes an event");
   for (const { name, records, raw_bytes, cpu_ms_median, mb_per_cpu_s } of cases) {
     assert.equal(records, RECORDS, name);
     assert.ok(raw_bytes > 0 && cpu_ms_median >= 0 && (mb_per_cpu_s === null || mb_per_cpu_s > 0), name);

@@ -56,6 +56,25 @@ test("the figures in docs/cost.md are those that the script prints", () => {
   assert.notEqual(withFigures(page, other), page, "the examples are not made anew at all");
 });
 
+test("the figures in docs/scaling.md are those that the script prints", () => {
+  const scaling = readFileSync(new URL("../../docs/scaling.md", import.meta.url), "utf8");
+  assert.ok((scaling.match(/<!-- npm run cost -- /g)?.length ?? 0) >= 2);
+  assert.equal(withFigures(scaling, measured()), scaling, "renew them with `npm run cost -- --save`");
+  assert.notEqual(withFigures(scaling, { ...measured(), pieces: FIGURES.pieces }), scaling, "the examples are not made anew at all");
+});
+
+test("--scale shows what each volume needs a day, as the estimate of that volume says", () => {
+  const output = spawnSync(process.execPath, [script, "--scale", "--jobs", "3"], { encoding: "utf8" });
+  assert.equal(output.status, 0, output.stderr);
+  const lines = output.stdout.trimEnd().split("\n");
+  assert.match(lines[0] ?? "", /1 M records +1 G records +21 G records$/);
+  const written = lines.find((line) => line.startsWith("rows written"));
+  const month = [1e6, 1e9, 21e9].map((recordsPerDay) => used(estimate(input({ recordsPerDay, jobs: 3 }), measured(), prices()), "rows_written"));
+  assert.equal(written?.replace(/^rows written +/, "").split(/ {2,}/).join("|"), month.map((rows) => short(rows / 30)).join("|"));
+  const mixed = spawnSync(process.execPath, [script, "--scale", "--records-per-day", "5"], { encoding: "utf8" });
+  assert.deepEqual([mixed.status, mixed.stderr.includes("leave --records-per-day out")], [1, true]);
+});
+
 test("docs/cost.md names every flag", () => {
   const output = spawnSync(process.execPath, [script, "--help"], { encoding: "utf8" });
   assert.equal(output.status, 0, output.stderr);

@@ -26,8 +26,8 @@ const ANSWERS: readonly [Kind, Fate, readonly Failure[]][] = [
   ["https", "waits", [408, 425, 429, 500, 502, 503, 504].map((code) => status(code))],
   ["https", "parks", [301, 307, 401, 402, 403, 404, 405, 410, 415].map((code) => status(code))],
   ["https", "dies", [status(413), status(400, "Request body exceeds the maximum size"), status(400, "line 7 is no event"), status(409), status(422)]],
-  ["splunk", "waits", [hec(8), hec(9), hec(18), hec(19), hec(20), status(503), { status: 200, body: '{"text":"Server is busy","code":9}' }, status(204)]],
-  ["splunk", "parks", [1, 2, 3, 4, 7, 10, 11, 14, 16].map(hec).concat(status(403), status(404))],
+  ["splunk", "waits", [hec(8), hec(9), hec(18), hec(19), hec(20), hec(23), hec(26), hec(27), status(503), { status: 200, body: '{"text":"Server is busy","code":9}' }, status(204)]],
+  ["splunk", "parks", [1, 2, 3, 4, 7, 10, 11, 14, 16, 21, 22].map(hec).concat(status(403), status(404))],
   ["splunk", "dies", [5, 6, 12, 13, 15].map(hec).concat(status(413), status(400, "no"))],
 ];
 

@@ -226,3 +226,48 @@ describe("the walk-through of Cloudflare for network analytics logs", () => {
     assert.equal((await worker.settled(account, created.id)).delivered.records, 1);
   });
 });
+
+describe("the destination strings of both, from a batch to the log", () => {
+  // Spaces, escapes, digits beyond 2^53 and letters beyond ASCII: what a parser would write another way.
+  const lines = (time: string, name: string) =>
+    Array.from({ length: 400 }, (_, n) => `{"${time}": ${1_657_233_726_004_000_000n + BigInt(n)},"${name}":"n${n} \\u00e9 é 日本 \\/","Ratio":1.0e2,"Empty":{ } }`);
+  const channel = randomUUID();
+  const rows = [
+    {
+      what: "SEKOIA.IO", dataset: "dns_logs", time: "Timestamp", name: "QueryName", kind: "zones" as const, credential: INTAKE_KEY,
+      destination: (host: string) => `http://${host}/plain/batch?header_X-SEKOIAIO-INTAKE-KEY=${INTAKE_KEY}`,
+      line: "POST /plain/batch", headers: { "x-sekoiaio-intake-key": INTAKE_KEY },
+    },
+    {
+      what: "Splunk", dataset: "network_analytics_logs", time: "Datetime", name: "ColoCode", kind: "accounts" as const, credential: HEC_TOKEN,
+      destination: (host: string) => `splunk://${host}/services/collector/raw?channel=${channel}&header_Authorization=Splunk%20${HEC_TOKEN}&insecure-skip-verify=false`,
+      line: `POST /services/collector/raw?channel=${channel}`, headers: { authorization: `Splunk ${HEC_TOKEN}` },
+    },
+  ];
+
+  for (const { what, dataset, time, name, kind, credential, destination, line, headers } of rows) {
+    for (const [how, filter] of [["whole", undefined], ["with a filter that all records pass", { where: { key: name, operator: "contains", value: "n" } }]] as const) {
+      test(`${what}: a batch that is taken ${how} arrives byte for byte, behind the headers that the string names`, async (context) => {
+        const own = await Siem.start({ intakeKeys: [INTAKE_KEY], splunkTokens: [HEC_TOKEN] });
+        context.after(async () => await own.close());
+        const scope = freshScope(kind);
+        const { id } = await worker.createJob(scope, { name: what, dataset, destination_conf: destination(own.host), filter });
+        const records = lines(time, name);
+        const answer = await worker.push(`${scope}/${dataset}`, gzipSync(ndjson(records)));
+        assert.equal(answer.status, 200, answer.text);
+        const job = await worker.settled(scope, id);
+        assert.equal(job.delivered.records, records.length, JSON.stringify(job));
+        const intake = own.intake(credential);
+        assert.deepEqual(intake.lines, records);
+        assert.deepEqual([own.attempts.length, intake.tests, intake.repeats], [1, 1, 0]);
+        const [attempt] = own.attempts;
+        assert.equal(attempt?.line, line);
+        const { "x-logpush-push-id": pushId, "user-agent": agent, ...rest } = attempt?.headers ?? {};
+        assert.match(String(pushId), /^[0-9a-f]{32}$/);
+        assert.match(String(agent), /^logpush-edge\//);
+        const expected = { "content-type": "application/x-ndjson", "content-encoding": "gzip", ...headers };
+        assert.deepEqual({ ...rest, ...expected }, rest);
+      });
+    }
+  }
+});

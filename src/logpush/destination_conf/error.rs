@@ -26,6 +26,8 @@ pub enum DestinationConfError {
     },
     /// `http://` although private destinations are not allowed.
     PlainHttp,
+    /// `ws://` although private destinations are not allowed, or to another machine.
+    PlainWebSocket,
     /// What the URL parser says about host or port.
     Url(url::ParseError),
     /// `#` somewhere.
@@ -119,6 +121,8 @@ pub enum DestinationConfError {
         /// What it must be.
         must: &'static str,
     },
+    /// `header_Content-Encoding` with another value than `gzip` or `identity`.
+    ContentEncoding,
     /// `insecure-skip-verify` with another value than `true` or `false`.
     SkipVerifyForm,
     /// `insecure-skip-verify=true`.
@@ -140,12 +144,17 @@ impl fmt::Display for DestinationConfError {
             }
             Self::NotOffered { scheme } => write!(
                 f,
-                "{scheme}:// is not offered in this version; the schemes offered are {}",
+                "{scheme}:// is not offered in this version{}; the schemes offered are {}",
+                instead_of(scheme),
                 schemes::offered()
             ),
             Self::PlainHttp => f.write_str(
                 "http:// sends records and credentials unencrypted; use https://, \
                  or set ALLOW_PRIVATE_DESTINATIONS if this is a test or a private network",
+            ),
+            Self::PlainWebSocket => f.write_str(
+                "ws:// sends records and credentials unencrypted; use wss://. For a test, ws:// may lead to this machine \
+                 if ALLOW_PRIVATE_DESTINATIONS is set",
             ),
             Self::Url(error) => write!(f, "is no valid URL: {error}"),
             Self::Fragment => f.write_str("must not hold #; write %23 where the character itself is meant"),
@@ -158,7 +167,10 @@ impl fmt::Display for DestinationConfError {
                  set ALLOW_PRIVATE_DESTINATIONS if records are meant to go there",
             ),
             Self::SplunkPort => f.write_str("a splunk:// destination has port 443 or 8088"),
-            Self::SplunkPath => f.write_str("a splunk:// destination has the path /services/collector/raw"),
+            Self::SplunkPath => f.write_str(
+                "a splunk:// destination has the path /services/collector/raw, or /services/collector/event for events in \
+                 envelopes",
+            ),
             Self::PlaceholderPlace => f.write_str(
                 "${ is not allowed in scheme, host, port or path; a ${secret:NAME} stands in the value of a parameter",
             ),
@@ -206,6 +218,9 @@ impl fmt::Display for DestinationConfError {
             ),
             Self::ParameterTwice { parameter } => write!(f, "{parameter}: the parameter is given twice"),
             Self::ParameterForm { parameter, must } => write!(f, "{parameter}: must be {must}"),
+            Self::ContentEncoding => f.write_str(
+                "header_Content-Encoding: must be gzip, which is the default, or identity for a body that is not compressed",
+            ),
             Self::SkipVerifyForm => f.write_str("insecure-skip-verify: must be true or false"),
             Self::SkipVerify => f.write_str(
                 "insecure-skip-verify: a Worker can not skip certificate checks; \
@@ -216,6 +231,21 @@ impl fmt::Display for DestinationConfError {
 }
 
 impl std::error::Error for DestinationConfError {}
+
+/// What somebody can do who wants the records at a destination that is not offered.
+fn instead_of(scheme: &str) -> &'static str {
+    match scheme {
+        "bq" => ": push to a bucket by gs:// and let BigQuery load from there",
+        "kinesis" => {
+            ": push to a bucket by s3://, or by https:// to an endpoint in front of the stream"
+        }
+        "ibmcl" => {
+            ", because its tokens last an hour: push to IBM Cloud Object Storage by s3://…&endpoint=…, or by https:// to \
+             a collector of yours"
+        }
+        _ => "",
+    }
+}
 
 /// Why a destination can not be pushed to although its string is in order. Holds names only, never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Endings of names that never lead out of a machine or a private network.
-const PRIVATE_SUFFIXES: [&str; 3] = ["localhost", "local", "internal"];
+/// Endings of names that never lead out of a machine or a private network: RFC 6761, RFC 6762 (5 and appendix G), RFC 8375
+/// (`home.arpa`), ICANN's `internal`, and what routers give out.
+const PRIVATE_SUFFIXES: [&str; 10] = [
+    "localhost",
+    "localdomain",
+    "local",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "arpa",
+];
 
 /// Whether the host is, as far as its text says, on the public Internet.
 ///
@@ -115,6 +127,9 @@ mod tests {
             "a.localhost",
             "printer.local",
             "metadata.google.internal",
+            "nas.home.arpa",
+            "siem.lan.",
+            "siem.CORP",
             "siem",
             "siem.",
         ] {

@@ -1,9 +1,11 @@
 //! Showing a destination string without what is secret in it.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
-use super::HEADER_PREFIX;
 use super::template::{RawPiece, pieces};
+use super::{DestinationKind, HEADER_PREFIX};
 
 /// What stands in place of a secret.
 pub const REDACTED: &str = "REDACTED";
@@ -26,8 +28,11 @@ const SECRET_WORDS: [&str; 11] = [
 /// A parameter of exactly this name holds a secret, though the word is too short to be looked for inside of others.
 const SECRET_NAMES: [&str; 6] = ["sig", "pwd", "pass", "pw", "sas", "code"];
 
+/// What stands before the code of an HTTP source of Sumo Logic.
+pub(super) const SUMO_PATH: &str = "/receiver/v1/http/";
+
 /// Schemes whose path is no secret. Any other text is masked from its beginning (Sumo Logic's path *is* the secret).
-const OPEN_PATH_SCHEMES: [&str; 12] = [
+const OPEN_PATH_SCHEMES: [&str; 15] = [
     "https",
     "http",
     "splunk",
@@ -40,6 +45,9 @@ const OPEN_PATH_SCHEMES: [&str; 12] = [
     "bq",
     "kinesis",
     "ibmcl",
+    "wss",
+    "ws",
+    "queue",
 ];
 
 /// A destination string with `REDACTED` in place of every `header_*` value, and of the value of every parameter whose
@@ -130,6 +138,20 @@ fn mask_value(shown: &mut String, value: &str) {
             RawPiece::Text(_) | RawPiece::Broken(_) => shown.push_str(REDACTED),
             RawPiece::Secret { written, .. } => shown.push_str(written),
         }
+    }
+}
+
+/// What opens an HTTP source of Sumo Logic: the end of its path.
+pub(super) fn sumo_code(kind: DestinationKind, url: &str) -> Option<&str> {
+    let (_, code) = url.split_once(SUMO_PATH)?;
+    (kind == DestinationKind::Sumo).then_some(code)
+}
+
+/// An endpoint as it may be shown.
+pub(super) fn shown_endpoint(kind: DestinationKind, endpoint: &str) -> Cow<'_, str> {
+    match sumo_code(kind, endpoint) {
+        Some(code) => endpoint.replace(code, REDACTED).into(),
+        None => endpoint.into(),
     }
 }
 

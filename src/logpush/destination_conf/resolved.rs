@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::mask::is_secret_name;
+use super::mask::{is_secret_name, shown_endpoint, sumo_code};
 use super::template::{Piece, decode, encode_secret};
 use super::{DestinationConf, DestinationKind, REDACTED, ResolveError, is_header_text};
 
@@ -30,6 +30,8 @@ pub struct ResolvedDestination {
     settings: Vec<(String, String)>,
     /// How the destination is spoken to.
     pub kind: DestinationKind,
+    /// The body is sent as it is, and not as gzip.
+    pub plain_body: bool,
     /// What must not be shown, longest first.
     secrets: Vec<String>,
 }
@@ -82,6 +84,10 @@ impl DestinationConf {
         }
 
         let mut url = self.endpoint.clone();
+        if let Some(code) = sumo_code(self.kind, &url) {
+            secrets.extend(decode(code).map(String::from));
+            secrets.push(code.to_owned());
+        }
         for (n, parameter) in self.parameters.iter().enumerate() {
             url.push(if n == 0 { '?' } else { '&' });
             url.push_str(&parameter.name);
@@ -133,6 +139,7 @@ impl DestinationConf {
             headers,
             settings,
             kind: self.kind,
+            plain_body: self.plain_body,
             secrets: searchable(secrets),
         })
     }
@@ -200,7 +207,10 @@ impl fmt::Debug for ResolvedDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResolvedDestination")
             .field("kind", &self.kind)
-            .field("endpoint", &self.url.split('?').next().unwrap_or_default())
+            .field(
+                "endpoint",
+                &shown_endpoint(self.kind, self.url.split('?').next().unwrap_or_default()),
+            )
             .field(
                 "headers",
                 &self

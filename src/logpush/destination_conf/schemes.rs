@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use url::{Host, Url};
 
+use super::mask::SUMO_PATH;
 use super::template::{Piece, decode};
 use super::{
     DestinationConfError, DestinationKind, DestinationPolicy, HEADER_PREFIX, Header, Parameter,
@@ -30,7 +31,26 @@ const CREDENTIALS: &str = "credentials";
 const ROLE: &str = "sts-assume-role-arn";
 const SKIP_VERIFY: &str = "insecure-skip-verify";
 
-const SPLUNK_PATHS: [&str; 2] = ["/services/collector/raw", "/services/collector/raw/1.0"];
+/// Parameter of `splunk://` and `wss://` that is ours: wait until the receiver says that it has the records.
+pub(crate) const ACK: &str = "ack";
+/// Parameter and header with a collector's channel.
+const CHANNEL: &str = "channel";
+const CHANNEL_HEADER: &str = "X-Splunk-Request-Channel";
+/// What stands around each event; with the raw endpoint it stays in the URL, where the collector reads it.
+pub(crate) const ENVELOPE: [&str; 4] = ["host", "source", "sourcetype", "index"];
+/// Beginning of the paths that take events in envelopes.
+const EVENT_PATH: &str = "/services/collector/event";
+/// Parameter of `wss://`: what one frame holds.
+pub(crate) const FRAME: &str = "frame";
+/// Longest name of a binding; the platform names no limit, and nobody needs more.
+const BINDING_MAX_BYTES: usize = 128;
+
+const SPLUNK_PATHS: [&str; 4] = [
+    "/services/collector/raw",
+    "/services/collector/raw/1.0",
+    EVENT_PATH,
+    "/services/collector/event/1.0",
+];
 const SPLUNK_PORTS: [u16; 2] = [443, 8088];
 
 type Result<T> = std::result::Result<T, DestinationConfError>;
@@ -62,19 +82,21 @@ enum Settings {
 use Settings::{All, Named};
 
 #[rustfmt::skip]
-const SCHEMES: [Scheme; 12] = [
+const SCHEMES: [Scheme; 14] = [
     Scheme { name: "https", kind: Some(DestinationKind::Https), settings: Named(&[]), has_date: false, check: https },
-    Scheme { name: "splunk", kind: Some(DestinationKind::Splunk), settings: Named(&[SKIP_VERIFY]), has_date: false, check: splunk },
+    Scheme { name: "splunk", kind: Some(DestinationKind::Splunk), settings: Named(&[SKIP_VERIFY, ACK]), has_date: false, check: splunk },
     Scheme { name: "r2", kind: Some(DestinationKind::R2), settings: All, has_date: true, check: r2 },
     Scheme { name: "s3", kind: Some(DestinationKind::S3), settings: All, has_date: true, check: s3 },
     Scheme { name: "gs", kind: Some(DestinationKind::Gs), settings: All, has_date: true, check: gs },
     Scheme { name: "azure", kind: Some(DestinationKind::Azure), settings: Named(&[]), has_date: true, check: azure },
-    Scheme { name: "sentinelone", kind: None, settings: Named(&[]), has_date: false, check: sentinelone },
-    Scheme { name: "datadog", kind: None, settings: Named(&[]), has_date: false, check: datadog },
-    Scheme { name: "sumo", kind: None, settings: Named(&[]), has_date: false, check: sumo },
+    Scheme { name: "sentinelone", kind: Some(DestinationKind::SentinelOne), settings: Named(&[]), has_date: false, check: sentinelone },
+    Scheme { name: "datadog", kind: Some(DestinationKind::Datadog), settings: Named(&[]), has_date: false, check: datadog },
+    Scheme { name: "sumo", kind: Some(DestinationKind::Sumo), settings: Named(&[]), has_date: false, check: sumo },
     Scheme { name: "bq", kind: None, settings: All, has_date: false, check: bq },
     Scheme { name: "kinesis", kind: None, settings: All, has_date: false, check: kinesis },
     Scheme { name: "ibmcl", kind: None, settings: Named(&[]), has_date: false, check: ibmcl },
+    Scheme { name: "wss", kind: Some(DestinationKind::WebSocket), settings: Named(&[FRAME, ACK]), has_date: false, check: wss },
+    Scheme { name: "queue", kind: Some(DestinationKind::Queue), settings: All, has_date: false, check: queue },
 ];
 
 /// A destination string, cut up.
@@ -84,8 +106,10 @@ pub(super) struct Parts<'a> {
     pub(super) front: &'a str,
     pub(super) parameters: Vec<Parameter>,
     pub(super) headers: Vec<Header>,
+    /// The body is to be sent without gzip.
+    pub(super) plain_body: bool,
     pub(super) policy: DestinationPolicy,
-    /// It was `http://`, which only `allow_private` lets in.
+    /// It was `http://` or `ws://`, which only `allow_private` lets in.
     pub(super) is_plain: bool,
 }
 
@@ -114,9 +138,17 @@ impl Scheme {
         Ok(())
     }
 
-    /// Whether a parameter is for this service and no part of a URL.
-    pub(super) fn is_setting(&self, parameter: &str) -> bool {
+    /// Whether a job may choose between gzip and a plain body.
+    pub(super) fn has_choice_of_encoding(&self) -> bool {
+        matches!(self.kind, Some(DestinationKind::Https))
+    }
+
+    /// Whether a parameter is for this service and no part of a URL; `front` is what stands before the `?`.
+    pub(super) fn is_setting(&self, front: &str, parameter: &str) -> bool {
+        let is_event =
+            matches!(self.kind, Some(DestinationKind::Splunk)) && front.contains(EVENT_PATH);
         match self.settings {
+            Named(_) if is_event && ENVELOPE.contains(&parameter) => true,
             Named(names) => names.contains(&parameter),
             All => true,
         }
@@ -157,7 +189,64 @@ fn splunk(parts: &Parts<'_>) -> Result<String> {
             _ => return Err(DestinationConfError::SkipVerifyForm),
         }
     }
+    if let Some(given) = parts.find(ACK) {
+        let wants_acknowledgement = match given.value.as_deref() {
+            Some([Piece::Text(text)]) if text == "true" => true,
+            Some([Piece::Text(text)]) if text == "false" => false,
+            _ => {
+                return Err(DestinationConfError::ParameterForm {
+                    parameter: ACK.to_owned(),
+                    must: "true or false",
+                });
+            }
+        };
+        let has_channel_header = parts
+            .headers
+            .iter()
+            .any(|header| header.name.eq_ignore_ascii_case(CHANNEL_HEADER));
+        if wants_acknowledgement && !has_channel_header {
+            parts.required(CHANNEL, "a GUID of your own, which ack=true needs")?;
+        }
+    }
     Ok(url.into())
+}
+
+fn wss(parts: &Parts<'_>) -> Result<String> {
+    let url = parts.url_with(if parts.is_plain { "http" } else { "https" })?;
+    if parts.is_plain && !url.host().is_some_and(|host| host::is_loopback(&host)) {
+        return Err(DestinationConfError::PlainWebSocket);
+    }
+    for (name, must, values) in [
+        (FRAME, "record or push", ["record", "push"]),
+        (ACK, "true or false", ["true", "false"]),
+    ] {
+        parts.once(name)?;
+        let is_known =
+            |piece: &Piece| matches!(piece, Piece::Text(text) if values.contains(&text.as_str()));
+        if let Some(given) = parts.find(name)
+            && !matches!(given.value.as_deref(), Some([piece]) if is_known(piece))
+        {
+            let parameter = name.to_owned();
+            return Err(DestinationConfError::ParameterForm { parameter, must });
+        }
+    }
+    Ok(url.into())
+}
+
+fn queue(parts: &Parts<'_>) -> Result<String> {
+    parts.only(&[])?;
+    let binding = parts.front;
+    let is_binding = (1..=BINDING_MAX_BYTES).contains(&binding.len())
+        && !binding.starts_with(|c: char| c.is_ascii_digit())
+        && binding
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !is_binding {
+        return Err(
+            parts.place("the name of a binding: [[queues.producers]] binding = … in wrangler.toml")
+        );
+    }
+    Ok(parts.place_of_objects())
 }
 
 /// New Relic is reached by `https://`; its endpoint refuses what has no key, but only once records are on their way.
@@ -337,7 +426,7 @@ fn sumo(parts: &Parts<'_>) -> Result<String> {
         });
     }
     let url = parts.url()?;
-    let code = url.path().strip_prefix("/receiver/v1/http/");
+    let code = url.path().strip_prefix(SUMO_PATH);
     if code.is_none_or(str::is_empty) {
         return Err(parts.place("<host>/receiver/v1/http/<code>"));
     }
@@ -536,15 +625,7 @@ impl Parts<'_> {
                     known,
                 });
             }
-            let times = self
-                .parameters
-                .iter()
-                .filter(|other| other.name == given.name);
-            if times.count() > 1 {
-                return Err(DestinationConfError::ParameterTwice {
-                    parameter: given.name.clone(),
-                });
-            }
+            self.once(&given.name)?;
         }
         self.headers.first().map_or(Ok(()), |header| {
             Err(DestinationConfError::UnknownParameter {
@@ -555,8 +636,18 @@ impl Parts<'_> {
         })
     }
 
-    /// The same for a value that becomes part of a host or a name of this Worker's: no secret may stand in it, because
-    /// then nothing would look at it.
+    /// Refuses a parameter that is there twice.
+    fn once(&self, name: &str) -> Result<()> {
+        let times = self.parameters.iter().filter(|given| given.name == name);
+        if times.count() > 1 {
+            let parameter = name.to_owned();
+            return Err(DestinationConfError::ParameterTwice { parameter });
+        }
+        Ok(())
+    }
+
+    /// The same as `form` for a value that becomes part of a host or a name of this Worker's: no secret may stand in it,
+    /// because then nothing would look at it.
     fn plain_form(
         &self,
         name: &str,

@@ -14,10 +14,6 @@ fn refused(text: &str) -> E {
 #[test]
 fn every_scheme_that_is_not_pushed_to_is_read_and_refused_with_exactly_that_reason() {
     let table: Vec<(&str, String)> = vec![
-        ("sentinelone", "sentinelone://ingest.us1.sentinelone.net/services/collector/raw?sourcetype=x&header_Authorization=Bearer%20s3cret".into()),
-        ("datadog", "datadog://http-intake.logs.datadoghq.com/api/v2/logs?header_DD-API-KEY=s3cret&ddsource=cloudflare&service=&host=&ddtags=".into()),
-        ("datadog", "datadog://http-intake.logs.datadoghq.eu/v1/input?header_dd-api-key=s3cret".into()),
-        ("sumo", "sumo://endpoint4.collection.sumologic.com/receiver/v1/http/s3cret==".into()),
         ("bq", "bq://projects/my-project/datasets/logs/tables/http?credentials=base64:s3cret==".into()),
         ("bq", "bq://projects/p/datasets/d/tables/t?credentials=${secret:BQ}".into()),
         ("kinesis", "kinesis://logs?region=eu-west-1&sts-assume-role-arn=arn:aws:iam::123456789012:role/logs&sts-external-id=x".into()),
@@ -36,8 +32,12 @@ fn every_scheme_that_is_not_pushed_to_is_read_and_refused_with_exactly_that_reas
 }
 
 #[test]
-fn strings_of_storage_are_read_and_show_no_secret() {
+fn strings_are_read_and_show_no_secret() {
     let table: Vec<(&str, String)> = vec![
+        ("sentinelone", "sentinelone://ingest.us1.sentinelone.net/services/collector/raw?sourcetype=x&header_Authorization=Bearer%20s3cret".into()),
+        ("datadog", "datadog://http-intake.logs.datadoghq.com/api/v2/logs?header_DD-API-KEY=s3cret&ddsource=cloudflare&service=&host=&ddtags=".into()),
+        ("datadog", "datadog://http-intake.logs.datadoghq.eu/v1/input?header_dd-api-key=s3cret".into()),
+        ("sumo", "sumo://endpoint4.collection.sumologic.com/receiver/v1/http/s3cret==".into()),
         ("r2", format!("r2://logs/http/{{DATE}}?account-id={ACCOUNT}&access-key-id=s3cretkey&secret-access-key=s3cret/+")),
         ("r2", format!("r2://logs?account-id={ACCOUNT}&access-key-id=${{secret:R2_ID}}&secret-access-key=${{secret:R2_KEY}}")),
         ("s3", "s3://logs/?region=us-east-1&access-key-id=s3cretkey&secret-access-key=s3cret".into()),
@@ -159,4 +159,156 @@ fn new_relic_is_reached_by_https() {
         assert!(!masked(text).contains("s3cret"));
     }
     assert!(DestinationConf::parse("https://newrelic.com/?x={DATE}", policy).is_ok());
+}
+
+#[test]
+fn what_is_not_offered_says_what_to_do_instead() {
+    for (text, expected) in [
+        (
+            "bq://projects/p/datasets/d/tables/t?credentials=${secret:BQ}",
+            "bq:// is not offered in this version: push to a bucket by gs:// and let BigQuery load from there",
+        ),
+        (
+            "kinesis://logs?region=eu-west-1&access-key-id=k&secret-access-key=s",
+            "kinesis:// is not offered in this version: push to a bucket by s3://, or by https://",
+        ),
+        (
+            "ibmcl://abc.ingress.eu-de.logs.cloud.ibm.com/logs/v1/singles?ibm_api_key=s3cret",
+            "ibmcl:// is not offered in this version, because its tokens last an hour: push to IBM Cloud Object Storage",
+        ),
+    ] {
+        let error = refused(text).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_needs_a_channel_and_is_true_or_false() {
+    let splunk = |rest: &str| format!("splunk://h.example/services/collector/raw?{rest}");
+    let policy = DestinationPolicy::default();
+    for (rest, expected) in [
+        (
+            "ack=true&channel=c",
+            Ok("https://h.example/services/collector/raw?channel=c"),
+        ),
+        (
+            "ack=true&header_x-splunk-request-channel=c",
+            Ok("https://h.example/services/collector/raw"),
+        ),
+        ("ack=false", Ok("https://h.example/services/collector/raw")),
+        (
+            "ack=true",
+            Err(
+                "channel: is missing; send channel=, with a GUID of your own, which ack=true needs",
+            ),
+        ),
+        ("ack=true&channel=", Err("channel: is missing")),
+        ("ack=yes&channel=c", Err("ack: must be true or false")),
+        ("ack&channel=c", Err("ack: must be true or false")),
+    ] {
+        let conf = DestinationConf::parse(&splunk(rest), policy);
+        match (conf, expected) {
+            (Ok(conf), Ok(url)) => assert_eq!(conf.resolve(|_| None).unwrap().url, url),
+            (Err(error), Err(text)) => assert!(error.to_string().starts_with(text), "{error}"),
+            (conf, _) => panic!("{rest}: {conf:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_an_envelope_is_no_part_of_the_events_url() {
+    let text = "splunk://h.example:8088/services/collector/event?channel=c&sourcetype=cloudflare%3Ajson&source=s&host=h\
+                &index=main&auto_extract_timestamp=true&header_Authorization=Splunk%20${secret:T}";
+    let conf = DestinationConf::parse(text, DestinationPolicy::default()).unwrap();
+    let resolved = conf.resolve(|_| Some("s3cret".into())).unwrap();
+    assert_eq!(
+        resolved.url,
+        "https://h.example:8088/services/collector/event?channel=c&auto_extract_timestamp=true"
+    );
+    assert_eq!(resolved.setting("sourcetype"), Some("cloudflare:json"));
+    assert_eq!(conf.setting_text("index").as_deref(), Some("main"));
+    // Of the raw endpoint they are the collector's.
+    let raw = text.replace("/event", "/raw");
+    let conf = DestinationConf::parse(&raw, DestinationPolicy::default()).unwrap();
+    let url = conf.resolve(|_| Some("s3cret".into())).unwrap().url;
+    assert!(
+        url.ends_with(
+            "&sourcetype=cloudflare%3Ajson&source=s&host=h&index=main&auto_extract_timestamp=true"
+        ),
+        "{url}"
+    );
+}
+
+#[test]
+fn an_endpoint_may_ask_for_a_body_that_is_not_compressed() {
+    let policy = DestinationPolicy::default();
+    for (text, expected) in [
+        (
+            "https://h.example/in?header_Content-Encoding=identity&a=b",
+            Ok(true),
+        ),
+        (
+            "https://h.example/in?header_content-encoding=Identity&a=b",
+            Ok(true),
+        ),
+        (
+            "https://h.example/in?a=b&header_Content-Encoding=gzip",
+            Ok(false),
+        ),
+        ("https://h.example/in?a=b", Ok(false)),
+        (
+            "https://h.example/in?header_Content-Encoding=br",
+            Err("header_Content-Encoding: must be gzip"),
+        ),
+        (
+            "https://h.example/in?header_Content-Encoding=${secret:E}",
+            Err("header_Content-Encoding: must be gzip"),
+        ),
+        (
+            "https://h.example/in?header_Content-Encoding=gzip&header_content-encoding=gzip",
+            Err("header_content-encoding: the header is given twice"),
+        ),
+        (
+            "splunk://h.example/services/collector/raw?header_Content-Encoding=identity",
+            Err("header_Content-Encoding: this header is set"),
+        ),
+        (
+            "sumo://h.example/receiver/v1/http/s3cret?header_Content-Encoding=identity",
+            Err("header_Content-Encoding: this header is set"),
+        ),
+    ] {
+        let conf = DestinationConf::parse(text, policy);
+        match (conf, expected) {
+            (Ok(conf), Ok(is_plain)) => {
+                assert_eq!(conf.has_plain_body(), is_plain);
+                let resolved = conf.resolve(|_| None).unwrap();
+                assert_eq!(resolved.plain_body, is_plain);
+                assert_eq!(
+                    (resolved.url.as_str(), resolved.headers.len()),
+                    ("https://h.example/in?a=b", 0)
+                );
+            }
+            (Err(error), Err(text)) => assert!(error.to_string().starts_with(text), "{error}"),
+            (conf, _) => panic!("{text}: {conf:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_code_of_a_sumo_logic_source_is_shown_nowhere() {
+    let text = "sumo://endpoint4.collection.sumologic.com/receiver/v1/http/s3cret%3D%3D";
+    let conf = DestinationConf::parse(text, DestinationPolicy::default()).unwrap();
+    let resolved = conf.resolve(|_| None).unwrap();
+    assert_eq!(
+        resolved.url,
+        "https://endpoint4.collection.sumologic.com/receiver/v1/http/s3cret%3D%3D"
+    );
+    for shown in [
+        format!("{conf:?}"),
+        format!("{resolved:?}"),
+        resolved.redact("no source at /receiver/v1/http/s3cret%3D%3D, that is s3cret== or s3cret%"),
+        masked(text),
+    ] {
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
 }

@@ -42,8 +42,11 @@ pub enum OutputOptionsError {
         /// The words that it knows.
         words: &'static str,
     },
-    /// A `schema` other than Logpush's.
-    Schema,
+    /// An option that says how fields are laid out, with `schema` `ecs`.
+    NotWithEcs {
+        /// The option, and its value where that matters.
+        option: &'static str,
+    },
     /// A rate that is not above 0 and at most 1.
     SampleRate {
         /// The option.
@@ -123,8 +126,9 @@ impl fmt::Display for OutputOptionsError {
                 write!(f, "{option} must have at most {max_bytes} bytes")
             }
             Self::Word { option, words } => write!(f, "{option} must be {words}"),
-            Self::Schema => f.write_str(
-                "schema must be logpush, or left out: other schemas are not offered yet",
+            Self::NotWithEcs { option } => write!(
+                f,
+                "schema ecs writes each record as one JSON object of its own form: leave {option} out, or schema"
             ),
             Self::SampleRate { option } => {
                 write!(

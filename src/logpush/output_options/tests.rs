@@ -69,8 +69,21 @@ fn every_option_is_read() {
         sample_rate: 0.25,
         replace_cve_2021_44228: true,
         stringify_object: true,
+        schema: Schema::Logpush,
     };
     assert_eq!(read(&options), Ok(expected));
+}
+
+#[test]
+fn the_schema_ecs_goes_with_every_option_that_does_not_lay_out_fields() {
+    let options = json!({
+        "schema": "ecs", "field_names": ["RayID"], "timestamp_format": "rfc3339", "sample_rate": 0.5,
+        "CVE-2021-44228": true, "stringify_object": true, "output_type": "ndjson", "field_delimiter": ",",
+        "record_template": "", "batch_prefix": "[", "record_delimiter": ",", "record_suffix": "}",
+    });
+    assert_eq!(read(&options).map(|read| read.schema), Ok(Schema::Ecs));
+    let default = read(&json!({"schema": ""})).map(|read| read.schema);
+    assert_eq!(default, Ok(Schema::Logpush));
 }
 
 #[test]
@@ -138,9 +151,18 @@ fn what_is_wrong_is_said_with_the_name_of_the_option() {
             json!({"CVE-2021-44228": 1}),
             "CVE-2021-44228 must be true or false",
         ),
+        (json!({"schema": "ocsf"}), "schema must be logpush or ecs"),
         (
-            json!({"schema": "ecs"}),
-            "schema must be logpush, or left out: other schemas are not offered yet",
+            json!({"schema": "ecs", "output_type": "csv"}),
+            "schema ecs writes each record as one JSON object of its own form: leave output_type csv out, or schema",
+        ),
+        (
+            json!({"schema": "ecs", "record_template": "{{.RayID}}"}),
+            "schema ecs writes each record as one JSON object of its own form: leave record_template out, or schema",
+        ),
+        (
+            json!({"schema": "ecs", "field_delimiter": ";"}),
+            "schema ecs writes each record as one JSON object of its own form: leave field_delimiter out, or schema",
         ),
         (
             json!({"field_names": "RayID"}),

@@ -1,6 +1,6 @@
 //! Writing one value out.
 
-use super::super::json;
+use crate::batch::json;
 use crate::time::{self, TimestampFormat, UnixNanos};
 use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
@@ -112,7 +112,7 @@ pub fn replace_cve(text: &mut [u8]) {
 
 /// JSON text of the same length with `x{` for every `${`, however it is spelt: whoever reads the JSON finds `${` in
 /// `\u0024\u007b` as well.
-pub(super) fn without_cve(json: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::route) fn without_cve(json: &[u8]) -> Cow<'_, [u8]> {
     // A dollar is rare, and its escape rarer still.
     if memchr(b'$', json).is_none() && memmem::find(json, b"\\u0024").is_none() {
         return Cow::Borrowed(json);

@@ -2,6 +2,7 @@
 
 use super::{Batch, Refusal, later, unreachable_object};
 use crate::batch::reader::Form;
+use crate::ecs::Surprises;
 use crate::ledger::{Commit, CommitResult, JobSelection, SelectionState, minute_of};
 use crate::logpush::archive_key::ArchiveKey;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, instance_name};
@@ -164,6 +165,12 @@ impl Batch<'_> {
             .into_iter()
             .map(|(job_id, ready)| self.append(job_id, batch_id, ready));
         let mut selections = join_all(appends).await;
+        // An owed selection is looked at anew when it is made.
+        for selection in &mut selections {
+            if selection.state == SelectionState::Stored {
+                selection.surprises = self.surprises(selection.job_id);
+            }
+        }
         selections.append(&mut owed);
         if is_retry {
             let known = selections.iter().map(|selection| selection.job_id);
@@ -171,6 +178,14 @@ impl Batch<'_> {
             selections.append(&mut self.held_before(batch_id, &known).await?);
         }
         Ok(selections)
+    }
+
+    fn surprises(&self, job_id: u64) -> Surprises {
+        let jobs = self.routes.jobs.iter();
+        jobs.zip(self.pipeline.router.selections())
+            .find(|(job, _)| job.job_id == job_id)
+            .map(|(_, selection)| selection.surprises)
+            .unwrap_or_default()
     }
 
     /// What the attempt that died had stored for jobs that select nothing any more, because they were changed, disabled or
@@ -246,6 +261,7 @@ impl Batch<'_> {
             records: 0,
             bytes: 0,
             minute: minute_of(self.received_at_millis),
+            surprises: Surprises::default(),
             state,
         }
     }
@@ -262,6 +278,7 @@ fn stored(job_id: u64, holding: Holding) -> JobSelection {
         records,
         bytes,
         minute,
+        surprises: Surprises::default(),
         state: SelectionState::Stored,
     }
 }

@@ -6,9 +6,11 @@
 //! ingest and by `/stats`. An eviction loses nothing but the memory that the registry knows this ledger.
 //! The alarm makes owed selections from the archived objects.
 
-use super::registry::LedgerRow;
-use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
+mod log;
+
+use super::{answer, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
+use crate::ecs::Surprises;
 use crate::ledger::{
     Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
     minute_of, owed_retry_millis,
@@ -39,7 +41,26 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE job_minutes (minute INTEGER NOT NULL, job INTEGER NOT NULL, batches INTEGER NOT NULL DEFAULT 0,
         records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, owed_batches INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (minute, job)) WITHOUT ROWID;
-"];
+",
+    // Batches by size after inflating: one column for each bucket of `BATCH_BOUNDS_BYTES`, and the last. `life`: when this
+    // ledger last told the registry that it counts something, whether the registry has it as open, and to how many minutes
+    // its rows have been made coarser.
+    "ALTER TABLE minutes ADD COLUMN size_0 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_1 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_2 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_3 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_4 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_5 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_6 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_7 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_8 INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE minutes ADD COLUMN size_9 INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE life (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, last_seen INTEGER NOT NULL,
+        open INTEGER NOT NULL, coarse INTEGER NOT NULL DEFAULT 1);",
+    // What was odd in records made events.
+    "CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;",
+];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
 pub const PRESENCE_MILLIS: u64 = 3_600_000;
@@ -78,6 +99,7 @@ pub struct Ledger {
     env: Env,
     database: Database,
     known_until_millis: Cell<u64>,
+    settled: RefCell<Option<log::Settled>>,
     name: RefCell<Option<String>>,
 }
 
@@ -88,6 +110,7 @@ impl DurableObject for Ledger {
             state,
             env,
             known_until_millis: Cell::new(0),
+            settled: RefCell::new(None),
             name: RefCell::new(None),
         }
     }
@@ -114,6 +137,11 @@ impl DurableObject for Ledger {
                 Ok((from, _)) => answer(self.minutes(from)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/log" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.log(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/totals" => answer(self.totals_and_alarm().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),
                 Err(e) => answer::<()>(Err(e)),
@@ -123,12 +151,26 @@ impl DurableObject for Ledger {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        if let Err(e) = self.work_off_owed().await {
-            worker::console_error!("owed selections: {e}");
-            self.state
-                .storage()
-                .set_alarm(owed_retry_millis(4) as i64)
-                .await?;
+        let owed = match self.work_off_owed().await {
+            Ok(next) => next,
+            Err(e) => {
+                worker::console_error!("owed selections: {e}");
+                Some(now_millis() + owed_retry_millis(4))
+            }
+        };
+        let old = match self.grow_old().await {
+            Ok(next) => next,
+            Err(e) => {
+                worker::console_error!("a ledger that closes: {e}");
+                Some(now_millis() + owed_retry_millis(16))
+            }
+        };
+        match [owed, old].into_iter().flatten().min() {
+            Some(at) => {
+                let wait = at.saturating_sub(now_millis()).max(10);
+                self.state.storage().set_alarm(wait as i64).await?;
+            }
+            None => self.state.storage().delete_alarm().await?,
         }
         Response::empty()
     }
@@ -149,41 +191,13 @@ impl Ledger {
         self.database.get()
     }
 
-    /// `/stats` finds ledgers through the registry, so the registry has to know this one before it counts anything.
-    async fn make_known(&self, scope: &str, dataset: &str, day: &str) -> Result<()> {
-        let now = now_millis();
-        if now < self.known_until_millis.get() {
-            return Ok(());
-        }
-        let Some(name) = self.name.borrow().clone() else {
-            return Err(worker::Error::RustError(
-                "the ledger has no name".to_owned(),
-            ));
-        };
-        let row = LedgerRow {
-            name,
-            scope: scope.to_owned(),
-            dataset: dataset.to_owned(),
-            day: day.to_owned(),
-            first_seen: now,
-            last_seen: now,
-        };
-        let (): () = call(&self.env, Class::Registry, REGISTRY_NAME, "ledger", &row).await?;
-        self.known_until_millis.set(now + PRESENCE_MILLIS);
-        Ok(())
-    }
-
     async fn commit(&self, commit: Commit) -> Result<CommitResult> {
         self.make_known(&commit.scope, &commit.dataset, &commit.day)
             .await?;
         let owes = |selection: &JobSelection| selection.state != SelectionState::Stored;
-        // Before the row, because a row without an alarm would be owed for ever. An alarm that is set already comes soon
-        // enough; setting it anew with every commit would put it off for ever.
-        if commit.selections.iter().any(owes) && self.state.storage().get_alarm().await?.is_none() {
-            self.state
-                .storage()
-                .set_alarm(owed_retry_millis(0) as i64)
-                .await?;
+        // Before the row, because a row without an alarm would be owed for ever.
+        if commit.selections.iter().any(owes) {
+            self.arm_before(now_millis() + owed_retry_millis(0)).await?;
         }
         self.sql()?.atomically(|| self.write(&commit))
     }
@@ -191,6 +205,7 @@ impl Ledger {
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
         let sql = self.sql()?;
         let minute = minute_of(commit.received_at_millis);
+        self.unsettle(minute);
         let known = self.lookup(&commit.batch_id)?.object;
         if known.is_none() {
             let (first_at, last_at) = commit.event_millis.unzip();
@@ -211,14 +226,18 @@ impl Ledger {
                     commit.quarantine.as_deref()
                 ],
             )?;
+            let size = log::size_column(commit.bytes_raw);
             sql.run(
-                "INSERT INTO minutes (minute, batches, records, bytes_raw, bytes_compressed, archived_batches,
-                    archived_bytes, invalid_lines) VALUES (?, 1, ?, ?, ?, 1, ?, ?) ON CONFLICT (minute) DO UPDATE SET
-                    batches = batches + 1, records = records + excluded.records,
-                    bytes_raw = bytes_raw + excluded.bytes_raw,
-                    bytes_compressed = bytes_compressed + excluded.bytes_compressed,
-                    archived_batches = archived_batches + 1, archived_bytes = archived_bytes + excluded.archived_bytes,
-                    invalid_lines = invalid_lines + excluded.invalid_lines",
+                &format!(
+                    "INSERT INTO minutes (minute, batches, records, bytes_raw, bytes_compressed, archived_batches,
+                        archived_bytes, invalid_lines, {size}) VALUES (?, 1, ?, ?, ?, 1, ?, ?, 1)
+                        ON CONFLICT (minute) DO UPDATE SET
+                        batches = batches + 1, records = records + excluded.records,
+                        bytes_raw = bytes_raw + excluded.bytes_raw,
+                        bytes_compressed = bytes_compressed + excluded.bytes_compressed,
+                        archived_batches = archived_batches + 1, archived_bytes = archived_bytes + excluded.archived_bytes,
+                        invalid_lines = invalid_lines + excluded.invalid_lines, {size} = {size} + 1"
+                ),
                 params![
                     minute,
                     commit.records,
@@ -255,6 +274,7 @@ impl Ledger {
             records,
             bytes,
             minute,
+            surprises,
             state,
         } = selection;
         let owed = match state {
@@ -277,7 +297,22 @@ impl Ledger {
             bytes: *bytes,
             minute: *minute,
         };
+        self.add_surprises(*job_id, *minute, surprises)?;
         self.add_selected(*job_id, holding, u64::from(owed.is_some()))
+    }
+
+    /// A row for what there is; usually there is nothing.
+    fn add_surprises(&self, job: u64, minute: u64, surprises: &Surprises) -> Result<()> {
+        for (reason, count) in surprises.counts() {
+            if count > 0 {
+                self.sql()?.run(
+                    "INSERT INTO surprises (minute, job, reason, count) VALUES (?, ?, ?, ?)
+                        ON CONFLICT (minute, job, reason) DO UPDATE SET count = count + excluded.count",
+                    params![minute, job, reason, count],
+                )?;
+            }
+        }
+        Ok(())
     }
 
     fn add_selected(&self, job: u64, holding: Holding, owed: u64) -> Result<()> {
@@ -299,6 +334,7 @@ impl Ledger {
     }
 
     fn add_occurrence(&self, minute: u64, what: Occurrence) -> Result<()> {
+        self.unsettle(minute);
         let query = match what {
             Occurrence::Test => {
                 "INSERT INTO minutes (minute, tests) VALUES (?, 1)
@@ -371,11 +407,26 @@ impl Ledger {
         )? {
             summary.jobs.insert(job, selected);
         }
+        #[derive(Deserialize)]
+        struct JobReason {
+            job: u64,
+            #[serde(flatten)]
+            of: Reason,
+        }
+        for JobReason { job, of } in sql.rows(
+            "SELECT job, reason, sum(count) AS count FROM surprises WHERE minute BETWEEN ? AND ? GROUP BY job, reason",
+            between(),
+        )? {
+            let selected = summary.jobs.entry(job).or_default();
+            selected.surprises.count(&of.reason, of.count);
+        }
+        summary.recent = self.recent()?;
+        summary.last_batch_millis = self.last_batch_millis()?;
         Ok(summary)
     }
 
-    /// Makes what is due, then sleeps until more is. Every step may be repeated: the outbox knows the batch.
-    async fn work_off_owed(&self) -> Result<()> {
+    /// Makes what is due. Returns when more is, unix milliseconds. Every step may be repeated: the outbox knows the batch.
+    async fn work_off_owed(&self) -> Result<Option<u64>> {
         let due: Vec<OwedRow> = self.sql()?.rows(
             "SELECT s.batch, s.job, s.attempts, s.minute, b.object, b.received_at FROM selections s
                 JOIN batches b ON b.id = s.batch WHERE s.owed IS NOT NULL AND s.next_at <= ? ORDER BY s.next_at LIMIT ?",
@@ -396,7 +447,7 @@ impl Ledger {
                 received_at_millis: row.received_at,
             };
             match owed::settle(&self.env, &debt).await {
-                Ok(holding) => self.settled(&row, holding)?,
+                Ok(settled) => self.settled(&row, &settled)?,
                 Err(reason) => {
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
@@ -414,17 +465,12 @@ impl Ledger {
             "SELECT min(next_at) AS next_at FROM selections WHERE owed IS NOT NULL",
             params![],
         )?;
-        match next.and_then(|next| next.next_at) {
-            Some(at) => {
-                let wait = at.saturating_sub(now_millis()).max(10);
-                self.state.storage().set_alarm(wait as i64).await
-            }
-            None => self.state.storage().delete_alarm().await,
-        }
+        Ok(next.and_then(|next| next.next_at))
     }
 
-    fn settled(&self, row: &OwedRow, holding: Holding) -> Result<()> {
+    fn settled(&self, row: &OwedRow, settled: &owed::Settled) -> Result<()> {
         let sql = self.sql()?;
+        let owed::Settled { holding, surprises } = *settled;
         let Holding {
             records,
             bytes,
@@ -436,9 +482,12 @@ impl Ledger {
                 params![minute, records, bytes, &row.batch, row.job],
             )?;
             sql.run(
-                "UPDATE job_minutes SET owed_batches = owed_batches - 1 WHERE minute = ? AND job = ?",
+                // The minute itself, or the hour or day that it has become a part of.
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1 WHERE job = ?2 AND minute =
+                    (SELECT max(minute) FROM job_minutes WHERE job = ?2 AND minute <= ?1 AND owed_batches > 0)",
                 params![row.minute, row.job],
             )?;
+            self.add_surprises(row.job, minute, &surprises)?;
             self.add_selected(row.job, holding, 0)
         })
     }

@@ -139,6 +139,14 @@ pub fn answer<A: Serialize>(result: Result<A>) -> Result<Response> {
     }
 }
 
+/// Answers a call with what is JSON already.
+pub fn answer_json(result: Result<String>) -> Result<Response> {
+    match result {
+        Ok(json) => Response::ok(json),
+        Err(e) => Response::error(e.to_string(), 500),
+    }
+}
+
 /// Now, unix milliseconds.
 pub fn now_millis() -> u64 {
     worker::Date::now().as_millis()

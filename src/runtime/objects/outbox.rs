@@ -9,11 +9,13 @@
 mod cutting;
 mod dead_letters;
 mod figures;
+mod log;
 mod watch;
 mod work;
 
 use super::registry::JobRow;
-use super::{answer, now_millis, question};
+use super::{answer, answer_json, now_millis, question};
+use crate::health::log::HOUR_MILLIS;
 use crate::ledger::minute_of;
 use crate::limits::OUTBOX_MAX_BYTES;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect};
@@ -72,6 +74,10 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL, batch TEXT NOT NULL,
         minute INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
         received_at INTEGER NOT NULL, died_at INTEGER NOT NULL, object TEXT, assembly TEXT, last_event INTEGER);",
+    crate::health::tables::TABLES,
+    // JSON of `outbox::Receipt` for a push that the destination has taken and not yet acknowledged, and which
+    // destination that was.
+    "ALTER TABLE pushes ADD COLUMN receipt TEXT; ALTER TABLE pushes ADD COLUMN receipt_from TEXT;",
     // Earliest event time in the entry's batch.
     "ALTER TABLE entries ADD COLUMN first_event INTEGER; ALTER TABLE dead ADD COLUMN first_event INTEGER;",
 ];
@@ -137,6 +143,16 @@ impl DurableObject for Outbox {
                 Ok((range, _)) => answer(self.summary(range)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/now" => answer(self.now()),
+            "/push-log" => match question(&mut request).await {
+                Ok((query, _)) => answer_json(self.push_log(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            #[cfg(feature = "bench")]
+            "/fill-log" => match question(&mut request).await {
+                Ok(((job, minutes), _)) => answer(self.fill_log(job, minutes)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/dead-letters" => match question(&mut request).await {
                 Ok((selection, _)) => answer(self.dead_letters(&selection)),
                 Err(e) => answer::<()>(Err(e)),
@@ -172,7 +188,15 @@ impl DurableObject for Outbox {
                 Some(now_millis() + FAILED_RECHECK_MILLIS)
             }
         };
-        if let Some(at) = [next, look].into_iter().flatten().min() {
+        let mut at = [next, look].into_iter().flatten().min();
+        if at.is_none() && self.armed_for_millis.get().is_none() {
+            // Nothing else will bring an idle outbox to its log.
+            at = self.age_log().unwrap_or_else(|e| {
+                worker::console_error!("outbox, log: {e}");
+                Some(now_millis() + HOUR_MILLIS)
+            });
+        }
+        if let Some(at) = at {
             self.arm(at).await?;
         }
         Response::empty()

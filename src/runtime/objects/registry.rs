@@ -4,9 +4,11 @@
 //! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
 
 use super::{answer, now_millis, question, read_json};
+use crate::health::log::IngestTotals;
 use crate::logpush::job::Job;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
 /// Brought up to date one by one; never edited, only added to.
@@ -16,7 +18,14 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX jobs_by_scope ON jobs (scope, dataset) WHERE deleted_at IS NULL;
     CREATE TABLE ledgers (name TEXT PRIMARY KEY, scope TEXT NOT NULL, dataset TEXT NOT NULL, day TEXT NOT NULL,
         first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL) WITHOUT ROWID;
-"];
+",
+    // `open`: it may count more, so its totals have to be asked for. `counted`: JSON of the `IngestTotals` of one that is
+    // not, which `datasets` has added up.
+    "ALTER TABLE ledgers ADD COLUMN open INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE ledgers ADD COLUMN counted TEXT;
+    CREATE TABLE datasets (scope TEXT NOT NULL, dataset TEXT NOT NULL, totals TEXT NOT NULL, PRIMARY KEY (scope, dataset))
+        WITHOUT ROWID;",
+];
 
 /// Which jobs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -66,6 +75,30 @@ pub struct LedgerRow {
     pub last_seen: u64,
 }
 
+/// A ledger that has not counted anything for a while.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Closing {
+    /// Its Durable Object name.
+    pub name: String,
+    /// When it last said that it counts something. If it has said so again meanwhile, it stays open.
+    pub last_seen: u64,
+    /// All that it has counted.
+    pub totals: IngestTotals,
+}
+
+/// A dataset of a scope.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DatasetRow {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// What its closed ledgers have counted, all together.
+    pub closed: IngestTotals,
+    /// Names of the ledgers that are open: those of the last days.
+    pub open: Vec<String>,
+}
+
 /// See the module.
 #[durable_object(fetch)]
 pub struct Registry {
@@ -102,13 +135,34 @@ impl DurableObject for Registry {
                 Err(e) => answer::<()>(Err(e)),
             },
             "/ledger" => match question(&mut request).await {
-                Ok((ledger, _)) => answer(self.remember_ledger(&ledger)),
+                Ok((ledger, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.remember_ledger(&ledger))),
+                ),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/close-ledger" => match question(&mut request).await {
+                Ok((closing, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.close_ledger(&closing))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/datasets" => answer(self.datasets()),
             "/ledgers" => answer(self.ledgers()),
             _ => Response::error("no such operation", 404),
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    scope: String,
+    dataset: String,
+    last_seen: u64,
+    counted: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -202,9 +256,16 @@ impl Registry {
     }
 
     fn remember_ledger(&self, ledger: &LedgerRow) -> Result<()> {
+        // One that was closed: from here on it is asked itself for what it has counted.
+        if let Some(counted) = self.counted(&ledger.name)?.and_then(|row| row.counted) {
+            let counted: IngestTotals = read_json(&counted)?;
+            self.count(&ledger.scope, &ledger.dataset, |sum| {
+                sum.take_away(&counted);
+            })?;
+        }
         self.sql()?.run(
             "INSERT INTO ledgers (name, scope, dataset, day, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)
-                ON CONFLICT (name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)",
+                ON CONFLICT (name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), open = 1, counted = NULL",
             params![
                 &ledger.name,
                 &ledger.scope,
@@ -217,7 +278,118 @@ impl Registry {
     }
 
     fn ledgers(&self) -> Result<Vec<LedgerRow>> {
-        self.sql()?
-            .rows("SELECT * FROM ledgers ORDER BY name", params![])
+        self.sql()?.rows(
+            "SELECT name, scope, dataset, day, first_seen, last_seen FROM ledgers ORDER BY name",
+            params![],
+        )
+    }
+
+    fn counted(&self, ledger: &str) -> Result<Option<Counted>> {
+        self.sql()?.first(
+            "SELECT scope, dataset, last_seen, counted FROM ledgers WHERE name = ?",
+            params![ledger],
+        )
+    }
+
+    /// Changes what the closed ledgers of a dataset have counted.
+    fn count(
+        &self,
+        scope: &str,
+        dataset: &str,
+        change: impl FnOnce(&mut IngestTotals),
+    ) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Row {
+            totals: String,
+        }
+        let sql = self.sql()?;
+        let row: Option<Row> = sql.first(
+            "SELECT totals FROM datasets WHERE scope = ? AND dataset = ?",
+            params![scope, dataset],
+        )?;
+        let mut totals = match row {
+            Some(row) => read_json(&row.totals)?,
+            None => IngestTotals::default(),
+        };
+        change(&mut totals);
+        sql.run(
+            "INSERT OR REPLACE INTO datasets (scope, dataset, totals) VALUES (?, ?, ?)",
+            params![scope, dataset, &serde_json::to_string(&totals)?],
+        )
+    }
+
+    /// Adds what a ledger has counted to its dataset. Returns whether it is closed: it is not when it has said meanwhile
+    /// that it counts something.
+    fn close_ledger(&self, closing: &Closing) -> Result<bool> {
+        let Some(row) = self.counted(&closing.name)? else {
+            return Ok(false);
+        };
+        if row.last_seen > closing.last_seen {
+            return Ok(false);
+        }
+        // It may say so again, when the answer to the first time was lost.
+        let before: Option<IngestTotals> = row.counted.as_deref().map(read_json).transpose()?;
+        self.count(&row.scope, &row.dataset, |sum| {
+            if let Some(before) = &before {
+                sum.take_away(before);
+            }
+            sum.add(&closing.totals);
+        })?;
+        self.sql()?.run(
+            "UPDATE ledgers SET open = 0, counted = ? WHERE name = ?",
+            params![&serde_json::to_string(&closing.totals)?, &closing.name],
+        )?;
+        Ok(true)
+    }
+
+    fn datasets(&self) -> Result<Vec<DatasetRow>> {
+        #[derive(Deserialize)]
+        struct Closed {
+            scope: String,
+            dataset: String,
+            totals: String,
+        }
+        #[derive(Deserialize)]
+        struct Open {
+            scope: String,
+            dataset: String,
+            name: String,
+        }
+        let sql = self.sql()?;
+        let mut datasets = BTreeMap::<(String, String), DatasetRow>::new();
+        let closed: Vec<Closed> = sql.rows("SELECT * FROM datasets", params![])?;
+        for Closed {
+            scope,
+            dataset,
+            totals,
+        } in closed
+        {
+            let row = DatasetRow {
+                scope: scope.clone(),
+                dataset: dataset.clone(),
+                closed: read_json(&totals)?,
+                open: Vec::new(),
+            };
+            datasets.insert((scope, dataset), row);
+        }
+        let open: Vec<Open> = sql.rows(
+            "SELECT scope, dataset, name FROM ledgers WHERE open = 1",
+            params![],
+        )?;
+        for Open {
+            scope,
+            dataset,
+            name,
+        } in open
+        {
+            let key = (scope.clone(), dataset.clone());
+            let row = datasets.entry(key).or_insert_with(|| DatasetRow {
+                scope,
+                dataset,
+                ..DatasetRow::default()
+            });
+            row.open.push(name);
+        }
+        Ok(datasets.into_values().collect())
     }
 }

@@ -54,7 +54,8 @@ impl Content {
         }
     }
 
-    fn bytes(&self) -> u64 {
+    /// How many there are.
+    pub fn bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => u64::from(bytes.length()),
             Self::Archived { bytes, .. } => *bytes,
@@ -80,9 +81,9 @@ impl Content {
 
 /// An upload in parts that is neither completed nor given up.
 #[derive(Default)]
-pub struct Begun(RefCell<Option<Upload>>);
+pub struct Begun(RefCell<Option<InParts>>);
 
-struct Upload {
+struct InParts {
     object: Object,
     id: String,
     token: Option<String>,
@@ -214,7 +215,7 @@ impl Attempt<'_> {
                 None => return Ok(self.unconfirmed()),
             },
         };
-        self.begun.0.replace(Some(Upload {
+        self.begun.0.replace(Some(InParts {
             object: self.object.clone(),
             id: upload.clone(),
             token: token.map(str::to_owned),

@@ -26,19 +26,20 @@ impl Outbox {
             kind: head.kind.clone(),
             object: head.object.clone(),
             start: head.start,
+            records: head.records,
             bytes: head.bytes,
         };
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let bytes = match push::bytes_of(&bucket, &part, |seq| self.payload(seq)).await {
             Ok(bytes) => bytes,
-            Err(e) => return self.bury_or_fail(e),
+            Err(e) => return self.bury_or_fail(&row.job, e),
         };
         let assembly = assembly_of(head.assembly.as_deref())?;
         let limits = limits.beside(assembly.as_ref());
         let copy = bytes.to_vec();
         let starts = cut::record_starts(&copy, head.records, assembly.as_ref());
         let parts = starts.map(|starts| {
-            let parts = cut::parts(&starts, copy.len(), limits.max_records, limits.max_bytes);
+            let parts = cut::parts(&starts, copy.len(), &limits);
             let begin = |record: usize| starts.get(record).copied().unwrap_or(copy.len());
             let parts = parts
                 .into_iter()
@@ -103,9 +104,9 @@ impl Outbox {
                     head.records
                 );
                 copied.clean_up(&self.env).await?;
-                return self.bury_gone(object, &reason);
+                return self.bury_gone(&row.job, object, &reason);
             }
-            Err(e) => return self.bury_or_fail(e),
+            Err(e) => return self.bury_or_fail(&row.job, e),
         };
         let count = copied.segments.len() as i64;
         sql.atomically(|| {

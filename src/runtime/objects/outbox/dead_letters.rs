@@ -3,7 +3,9 @@
 use super::super::now_millis;
 use super::super::registry::JobRow;
 use super::Outbox;
+use super::work::label;
 use crate::destination::{Failure, network};
+use crate::health::log::Attempt;
 use crate::logpush::job::Job;
 use crate::outbox::{DeadLetter, Selected, Selection, Trouble};
 use crate::route::NDJSON;
@@ -41,6 +43,7 @@ impl Outbox {
         row: &JobRow,
         trouble: &Trouble,
         failure: &Failure,
+        attempt: &Attempt<'_>,
     ) -> Result<()> {
         let Some(current) = self.current_push()? else {
             return Ok(());
@@ -49,7 +52,19 @@ impl Outbox {
         let assembly = self.push_assembly(&current)?;
         let bytes = match self.bytes_of(&row.job, &self.parts(&current)?).await {
             Ok(bytes) => bytes,
-            Err(e) => return self.bury_or_fail(e),
+            Err(e) => {
+                // The refusal decided nothing: these records are lost for another reason, or will be pushed again.
+                let attempt = Attempt {
+                    is_final: false,
+                    ..*attempt
+                };
+                let sql = self.sql()?;
+                sql.atomically(|| {
+                    let totals = self.log(&attempt)?;
+                    sql.run("UPDATE health SET totals = ?", params![&totals])
+                })?;
+                return self.bury_or_fail(&row.job, e);
+            }
         };
         let object = format!(
             "dead-letters/{}/{}/{}",
@@ -70,7 +85,7 @@ impl Outbox {
         archive::put_described(&bucket, &object, &bytes, &content_type, &metadata).await?;
         let sql = self.sql()?;
         let objects = sql.atomically(|| {
-            self.remember_failure(trouble, &failure.reason)?;
+            self.remember_failure(trouble, &failure.reason, attempt)?;
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at, object,
                     assembly, first_event, last_event) SELECT ?, min(batch), min(minute), sum(records), sum(bytes), ?, ?,
@@ -123,17 +138,38 @@ impl Outbox {
     }
 
     /// What can not be read any more is dead; anything else is tried again.
-    pub(super) fn bury_or_fail(&self, error: SourceError) -> Result<()> {
+    pub(super) fn bury_or_fail(&self, job: &Job, error: SourceError) -> Result<()> {
         match error {
-            SourceError::Gone { object, reason } => self.bury_gone(&object, &reason),
-            SourceError::Failed(reason) => Err(worker::Error::RustError(reason)),
+            SourceError::Gone { object, reason } => self.bury_gone(job, &object, &reason),
+            other => Err(worker::Error::RustError(other.into_reason())),
         }
     }
 
     /// What an entry refers to is not in R2 any more: its records are in no queue, and nobody can wait for them.
-    pub(super) fn bury_gone(&self, object: &str, reason: &str) -> Result<()> {
+    pub(super) fn bury_gone(&self, job: &Job, object: &str, reason: &str) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Lost {
+            records: u64,
+            bytes: u64,
+        }
         let sql = self.sql()?;
+        let lost: Option<Lost> = sql.first(
+            "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes FROM entries WHERE object = ?",
+            params![object],
+        )?;
+        // Nothing was sent, but it is decided, and whoever looks for what was dropped has to find it.
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(job),
+            status: network::INTERNAL,
+            is_final: true,
+            records: lost.as_ref().map_or(0, |lost| lost.records),
+            bytes: lost.map_or(0, |lost| lost.bytes),
+            bytes_compressed: 0,
+            duration_millis: 0,
+        };
         sql.atomically(|| {
+            let totals = self.log(&attempt)?;
             sql.run(
                 "INSERT INTO dead (push, batch, minute, records, bytes, status, reason, received_at, died_at)
                     SELECT coalesce((SELECT id FROM pushes WHERE last_seq >= entries.seq), ''), batch, minute, records,
@@ -141,8 +177,8 @@ impl Outbox {
                 params![u64::from(network::INTERNAL), reason, now_millis(), object],
             )?;
             sql.run(
-                "UPDATE health SET last_error = ?, error_message = ?",
-                params![now_millis(), reason],
+                "UPDATE health SET last_error = ?, error_message = ?, totals = ?",
+                params![attempt.at_millis, reason, &totals],
             )?;
             sql.run("DELETE FROM entries WHERE object = ?", params![object])?;
             sql.run("DELETE FROM pushes", params![])
@@ -310,9 +346,11 @@ impl Outbox {
             bytes,
         } in leaving
         {
+            // The minute itself, or the hour or day that it has become a part of.
             sql.run(
                 &format!(
-                    "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ? WHERE minute = ?"
+                    "UPDATE minutes SET {how}_records = {how}_records + ?, {how}_bytes = {how}_bytes + ?
+                        WHERE minute = (SELECT max(minute) FROM minutes WHERE minute <= ?)"
                 ),
                 params![records, bytes, minute],
             )?;

@@ -1,7 +1,10 @@
 //! What `/stats` and the API show of an outbox.
 
+use super::super::{now_millis, read_json};
 use super::{Outbox, Totals};
-use crate::outbox::{Health, Summary};
+use crate::health::tables;
+use crate::ledger::{WINDOWS_MINUTES, minute_of};
+use crate::outbox::{Health, Receipt, Recent, Summary};
 use crate::runtime::js::sql::params;
 use crate::runtime::objects::ledger::MinuteRange;
 use serde::Deserialize;
@@ -14,6 +17,30 @@ impl Outbox {
             params![],
         )?;
         Ok(health.unwrap_or_default())
+    }
+
+    fn recent(&self) -> Result<[Recent; WINDOWS_MINUTES.len()]> {
+        let [short, medium, long] = WINDOWS_MINUTES;
+        let (rows, _) = self.sql()?.texts(
+            tables::RECENT,
+            params![minute_of(now_millis()), short, medium, long],
+        )?;
+        let mut windows = [Recent::default(); WINDOWS_MINUTES.len()];
+        for row in rows {
+            type Row = (usize, u64, u64, u64, u64, u64, u64, u64);
+            let row: Row = read_json(&row)?;
+            // What is in a small window is in the larger ones, too.
+            for window in windows.iter_mut().skip(row.0) {
+                window.pushes += row.1;
+                window.records += row.2;
+                window.bytes += row.3;
+                window.bytes_compressed += row.4;
+                window.failures += row.5;
+                window.dead_records += row.6;
+                window.duration_millis += row.7;
+            }
+        }
+        Ok(windows)
     }
 
     pub(super) fn summary(&self, range: MinuteRange) -> Result<Summary> {
@@ -49,6 +76,12 @@ impl Outbox {
             summary.dead_records = dead.records;
             summary.dead_bytes = dead.bytes;
         }
+        let now = self.now()?;
+        summary.dead_letters = now.dead_letters;
+        summary.lag_since_millis = now.oldest_waiting_millis;
+        summary.last_failure_millis = now.totals.last_failure_millis;
+        summary.last_failure_status = now.totals.last_failure_status;
+        summary.recent = self.recent()?;
         let trouble = self.trouble()?;
         summary.parked_since_millis = trouble.parked.map(|parked| parked.since_millis);
         summary.failing_since_millis = trouble.failing_since_millis;
@@ -66,7 +99,16 @@ impl Outbox {
             summary.last_error_millis = health.last_error;
             summary.error_message = health.error_message;
         }
-        summary.attempts = self.current_push()?.map_or(0, |push| push.attempts);
+        if let Some(push) = self.current_push()? {
+            summary.attempts = push.attempts;
+            let receipt: Option<Receipt> = push
+                .receipt
+                .and_then(|text| serde_json::from_str(&text).ok());
+            if let Some(receipt) = receipt {
+                summary.unacknowledged_records = push.records;
+                summary.taken_at_millis = Some(receipt.taken_at_millis);
+            }
+        }
         Ok(summary)
     }
 }

@@ -3,17 +3,21 @@
 use super::super::registry::{JobRow, JobsQuery, Update};
 use super::super::{Class, REGISTRY_NAME, blob, call, now_millis};
 use super::{FAILED_RECHECK_MILLIS, Outbox, Totals};
-use crate::destination::{Holds, Outcome};
+use crate::destination::receipt::Confirmation;
+use crate::destination::{self, Holds, Outcome};
+use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
 use crate::logpush::job::Job;
 use crate::outbox::{
-    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Step, Trouble,
-    Waiting, gather, step,
+    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Receipt, Step,
+    Trouble, Waiting, gather, step,
 };
 use crate::route::Assembly;
 use crate::runtime::config;
+use crate::runtime::jobs::destination_of;
 use crate::runtime::js::sql::params;
-use crate::runtime::push::{self, Part, Sent};
+use crate::runtime::push::records::Source;
+use crate::runtime::push::{self, Part, Push, Sent, Upload};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -37,6 +41,41 @@ pub(super) struct StoredPush {
     pub(super) bytes: u64,
     /// Its last entry; it begins with the first one of the queue.
     pub(super) last_seq: i64,
+    /// JSON of the [`Receipt`] that the destination owes.
+    pub(super) receipt: Option<String>,
+    /// The [`mark_of`] that destination.
+    pub(super) receipt_from: Option<String>,
+}
+
+impl StoredPush {
+    /// What the destination of `mark` owes.
+    pub(super) fn receipt(&self, mark: &str) -> Option<Receipt> {
+        self.receipt_from.as_deref().filter(|from| *from == mark)?;
+        serde_json::from_str(self.receipt.as_deref()?).ok()
+    }
+}
+
+/// What tells one destination from another in a row: nothing that could be read back.
+pub(super) fn mark_of(job: &Job) -> String {
+    let hash = Sha256::digest(job.destination_conf.as_bytes());
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// What one push of a job may hold.
+fn limits_of(job: &Job) -> PushLimits {
+    let limits = PushLimits::new(
+        job.max_upload_bytes,
+        job.max_upload_records,
+        job.max_upload_interval_seconds,
+    );
+    match destination_of(job) {
+        Some(conf) => limits.within(&destination::limits(&conf)),
+        // It is not pushed to before it can be read.
+        None => limits,
+    }
 }
 
 /// The oldest entry.
@@ -81,6 +120,11 @@ pub(super) fn job_state(job: &Job, deleted_at: Option<u64>) -> JobState {
     }
 }
 
+/// What is pushed to, as health data names it.
+pub(super) fn label(job: &Job) -> &'static str {
+    destination_of(job).map_or("unknown", |conf| conf.kind().label())
+}
+
 /// What can not be read teaches nothing; the destination will say it again.
 pub(super) fn trouble_of(stored: Option<&str>) -> Trouble {
     stored
@@ -101,6 +145,10 @@ impl Outbox {
             secs(config::PROBE_MAX_SECONDS),
             secs(config::DISABLE_AFTER_SECONDS),
         )
+        .asking(
+            secs(config::ACK_POLL_SECONDS),
+            secs(config::ACK_DEADLINE_SECONDS),
+        )
     }
 
     /// Before work that may take as long as a push: should it die, the alarm comes again.
@@ -119,11 +167,19 @@ impl Outbox {
         let has_dead = self
             .sql()?
             .objects("SELECT 1 FROM dead LIMIT 1", params![])?;
-        // Dead letters wait for nothing, but they go when the job does.
-        if self.held()?.records == 0 && has_dead.length() == 0 {
+        if self.held()?.records == 0 {
             self.has_news.set(false);
             self.job_changed.set(false);
-            return Ok(None);
+            // Dead letters wait for nothing, but they go when the job does.
+            let is_over = has_dead.length() > 0
+                && self
+                    .job()
+                    .await?
+                    .is_some_and(|row| row.deleted_at.is_some());
+            // Without setting the alarm again: an idle outbox sleeps.
+            if !is_over && !self.has_news.get() && !self.job_changed.get() {
+                return Ok(None);
+            }
         }
         self.rearm().await?;
         let mut row = self.job().await?;
@@ -140,16 +196,11 @@ impl Outbox {
             });
             let limits = row
                 .as_ref()
-                .map_or(PushLimits::new(None, None, None), |row| {
-                    let job = &row.job;
-                    PushLimits::new(
-                        job.max_upload_bytes,
-                        job.max_upload_records,
-                        job.max_upload_interval_seconds,
-                    )
-                });
+                .map_or(PushLimits::new(None, None, None), |row| limits_of(&row.job));
+            let mark = row.as_ref().map(|row| mark_of(&row.job));
+            let mark = mark.unwrap_or_default();
             self.has_news.set(false);
-            let queue = self.queue(job, limits)?;
+            let queue = self.queue(job, limits, &mark)?;
             let Step { effect, trouble } = step(&queue, Event::Wake, now_millis());
             if trouble != queue.trouble {
                 self.remember(&trouble)?;
@@ -174,28 +225,48 @@ impl Outbox {
                 Effect::SendPush => {
                     let Some(row) = &row else { return Ok(None) };
                     self.rearm().await?;
-                    match self.send(row).await? {
+                    let upload = Upload::new();
+                    match self.send(row, &upload).await? {
                         Sent::Asked(outcome) => {
                             let event = Event::Answered {
                                 outcome: outcome.clone(),
                                 jitter: js_sys::Math::random(),
                             };
                             // The table may have changed while the destination was asked, the current push can not have.
-                            let step = step(&self.queue(job, limits)?, event, now_millis());
-                            self.answered(row, &step, &outcome).await?;
+                            let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
+                            self.answered(row, &step, &outcome, &upload).await?;
                         }
-                        Sent::Gone { object, reason } => self.bury_gone(&object, &reason)?,
+                        Sent::Gone { object, reason } => {
+                            self.bury_gone(&row.job, &object, &reason)?;
+                        }
                     }
                 }
+                Effect::AskReceipt(receipt) => {
+                    let Some(row) = &row else { return Ok(None) };
+                    self.rearm().await?;
+                    let confirmation = push::confirm(&self.env, &row.job, receipt.number).await;
+                    let event = Event::Asked {
+                        confirmation: confirmation.clone(),
+                        jitter: js_sys::Math::random(),
+                    };
+                    let step = step(&self.queue(job, limits, &mark)?, event, now_millis());
+                    self.asked(row, &receipt, &step, &confirmation).await?;
+                }
                 // What follows from an answer is done where the answer is.
-                Effect::Delivered | Effect::RetryAt(_) | Effect::Dissolve | Effect::DeadLetter => {
+                Effect::Delivered
+                | Effect::AwaitReceipt(..)
+                | Effect::SendAgainAt(_)
+                | Effect::RetryAt(_)
+                | Effect::Dissolve
+                | Effect::DeadLetter => {
                     return Ok(Some(now_millis() + FAILED_RECHECK_MILLIS));
                 }
             }
         }
     }
 
-    pub(super) fn queue(&self, job: JobState, limits: PushLimits) -> Result<Queue> {
+    /// The queue of a job whose destination is that of `mark`.
+    pub(super) fn queue(&self, job: JobState, limits: PushLimits, mark: &str) -> Result<Queue> {
         let push = match self.current_push()? {
             Some(push) => Some(CurrentPush {
                 attempts: push.attempts,
@@ -203,6 +274,7 @@ impl Outbox {
                 records: push.records,
                 bytes: push.bytes,
                 is_divisible: self.is_divisible(&push)?,
+                receipt: push.receipt(mark),
             }),
             None => None,
         };
@@ -252,7 +324,7 @@ impl Outbox {
 
     pub(super) fn current_push(&self) -> Result<Option<StoredPush>> {
         self.sql()?.first(
-            "SELECT id, attempts, next_at, records, bytes, last_seq FROM pushes LIMIT 1",
+            "SELECT id, attempts, next_at, records, bytes, last_seq, receipt, receipt_from FROM pushes LIMIT 1",
             params![],
         )
     }
@@ -365,24 +437,27 @@ impl Outbox {
         })
     }
 
-    pub(super) async fn send(&self, row: &JobRow) -> Result<Sent> {
+    pub(super) async fn send(&self, row: &JobRow, upload: &Upload) -> Result<Sent> {
         let Some(current) = self.current_push()? else {
             return Ok(Sent::Asked(Outcome::internal("there is no push to send")));
         };
-        self.sql()?
-            .run("UPDATE pushes SET attempts = attempts + 1", params![])?;
+        self.sql()?.run(
+            "UPDATE pushes SET attempts = attempts + 1, receipt = NULL, receipt_from = NULL",
+            params![],
+        )?;
         let parts = self.parts(&current)?;
         let assembly = self.push_assembly(&current)?;
-        Ok(push::send(
-            &self.env,
-            &row.job,
-            &current.id,
-            self.times(&current)?,
-            &parts,
-            assembly.as_ref(),
-            |seq| self.payload(seq),
-        )
-        .await)
+        let push = Push {
+            id: &current.id,
+            holds: self.times(&current)?,
+            source: Source {
+                bucket: &self.env.bucket(config::ARCHIVE)?,
+                parts: &parts,
+                assembly: assembly.as_ref(),
+                inline: &|seq| self.payload(seq),
+            },
+        };
+        Ok(push::send(&self.env, &row.job, &push, upload).await)
     }
 
     pub(super) async fn answered(
@@ -390,52 +465,166 @@ impl Outbox {
         row: &JobRow,
         step: &Step,
         outcome: &Outcome,
+        upload: &Upload,
     ) -> Result<()> {
+        let Some(current) = self.current_push()? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: match outcome {
+                // Whatever the destination said: what is not 200 is what failed.
+                Outcome::Accepted | Outcome::AcceptedNearCapacity | Outcome::Taken { .. } => {
+                    ACCEPTED
+                }
+                Outcome::Failed(failure) => failure.status,
+            },
+            is_final: matches!(step.effect, Effect::Delivered | Effect::DeadLetter),
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: upload.bytes(),
+            duration_millis: upload.millis(),
+        };
         let failure = match outcome {
-            Outcome::Accepted => return self.delivered(&step.trouble).await,
+            Outcome::Accepted | Outcome::AcceptedNearCapacity => {
+                return self.delivered(&current, &step.trouble, &attempt).await;
+            }
+            // Written down as an attempt when it is known what became of it.
+            Outcome::Taken { .. } => {
+                return self.await_receipt(step, &mark_of(&row.job), Some(upload.bytes()));
+            }
             Outcome::Failed(failure) => failure,
         };
         let sql = self.sql()?;
         match step.effect {
-            Effect::DeadLetter => self.bury(row, &step.trouble, failure).await,
+            Effect::DeadLetter => self.bury(row, &step.trouble, failure, &attempt).await,
             Effect::Dissolve => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("DELETE FROM pushes", params![])
             }),
             Effect::RetryAt(at_millis) => sql.atomically(|| {
-                self.remember_failure(&step.trouble, &failure.reason)?;
+                self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
                 sql.run("UPDATE pushes SET next_at = ?", params![at_millis])
             }),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn remember_failure(&self, trouble: &Trouble, reason: &str) -> Result<()> {
-        self.remember(trouble)?;
-        self.sql()?.run(
-            "UPDATE health SET last_error = ?, error_message = ?",
-            params![now_millis(), reason],
-        )
-    }
-
-    pub(super) async fn delivered(&self, trouble: &Trouble) -> Result<()> {
-        let sql = self.sql()?;
+    /// What follows from what a destination said of a push that it had taken.
+    async fn asked(
+        &self,
+        row: &JobRow,
+        receipt: &Receipt,
+        step: &Step,
+        confirmation: &Confirmation,
+    ) -> Result<()> {
         let Some(current) = self.current_push()? else {
             return Ok(());
         };
+        let attempt = Attempt {
+            at_millis: now_millis(),
+            destination: label(&row.job),
+            status: ACCEPTED,
+            is_final: true,
+            records: current.records,
+            bytes: current.bytes,
+            bytes_compressed: receipt.bytes_compressed,
+            duration_millis: now_millis().saturating_sub(receipt.taken_at_millis),
+        };
+        let failure = match confirmation {
+            Confirmation::Failed(failure) => Some(failure),
+            Confirmation::Safe | Confirmation::NotYet => None,
+        };
+        let sql = self.sql()?;
+        match step.effect {
+            Effect::Delivered => self.delivered(&current, &step.trouble, &attempt).await,
+            Effect::AwaitReceipt(..) => sql.atomically(|| {
+                if let Some(failure) = failure {
+                    self.remember(&step.trouble)?;
+                    sql.run(
+                        "UPDATE health SET last_error = ?, error_message = ?",
+                        params![attempt.at_millis, &failure.reason],
+                    )?;
+                }
+                self.await_receipt(step, &mark_of(&row.job), None)
+            }),
+            Effect::SendAgainAt(at_millis) => sql.atomically(|| {
+                let secs = self.pace().acknowledge_within_millis / 1000;
+                if let Outcome::Failed(failure) = Outcome::unacknowledged(secs, failure) {
+                    let attempt = Attempt {
+                        status: failure.status,
+                        is_final: false,
+                        ..attempt
+                    };
+                    self.remember_failure(&step.trouble, &failure.reason, &attempt)?;
+                }
+                sql.run(
+                    "UPDATE pushes SET next_at = ?, receipt = NULL, receipt_from = NULL",
+                    params![at_millis],
+                )
+            }),
+            // The job changed meanwhile, or the push is gone.
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down what the destination of `mark` owes, for a push that was sent just now as so many bytes.
+    fn await_receipt(&self, step: &Step, mark: &str, sent_bytes: Option<u64>) -> Result<()> {
+        let Effect::AwaitReceipt(receipt, ask_at_millis) = &step.effect else {
+            return Ok(());
+        };
+        let receipt = Receipt {
+            bytes_compressed: sent_bytes.unwrap_or(receipt.bytes_compressed),
+            ..*receipt
+        };
+        self.sql()?.run(
+            "UPDATE pushes SET next_at = ?, receipt = ?, receipt_from = ?",
+            params![*ask_at_millis, &serde_json::to_string(&receipt)?, mark],
+        )
+    }
+
+    /// Writes down an attempt that failed, and what it taught.
+    pub(super) fn remember_failure(
+        &self,
+        trouble: &Trouble,
+        reason: &str,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
+        let totals = self.log(attempt)?;
+        self.sql()?.run(
+            "UPDATE health SET trouble = ?, last_error = ?, error_message = ?, totals = ?",
+            params![
+                &serde_json::to_string(trouble)?,
+                attempt.at_millis,
+                reason,
+                &totals
+            ],
+        )
+    }
+
+    pub(super) async fn delivered(
+        &self,
+        current: &StoredPush,
+        trouble: &Trouble,
+        attempt: &Attempt<'_>,
+    ) -> Result<()> {
+        let sql = self.sql()?;
         let objects = sql.atomically(|| {
-            self.count_out("delivered", "entries", &up_to(&current))?;
+            self.count_out("delivered", "entries", &up_to(current))?;
+            let totals = self.log(attempt)?;
             sql.run(
                 "UPDATE health SET trouble = ?, delivered_pushes = delivered_pushes + 1, last_success = ?, last_error = NULL,
-                    error_message = NULL,
+                    error_message = NULL, totals = ?,
                     last_complete = (SELECT max(coalesce(last_event, received_at)) FROM entries WHERE seq <= ?)",
                 params![
                     &serde_json::to_string(trouble)?,
-                    now_millis(),
+                    attempt.at_millis,
+                    &totals,
                     current.last_seq
                 ],
             )?;
-            self.leave(&current)
+            self.leave(current)
         })?;
         self.delete_unreferenced(objects).await
     }
@@ -491,7 +680,7 @@ impl Outbox {
 
     pub(super) fn parts(&self, push: &StoredPush) -> Result<Vec<Part>> {
         self.sql()?.rows(
-            "SELECT seq, kind, object, start, bytes FROM entries WHERE seq <= ? ORDER BY seq",
+            "SELECT seq, kind, object, start, records, bytes FROM entries WHERE seq <= ? ORDER BY seq",
             params![push.last_seq],
         )
     }

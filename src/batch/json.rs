@@ -1,5 +1,7 @@
 //! Raw JSON text that the scan has found valid: what a value stands for, and what is inside.
 
+pub use super::out::on_one_line;
+
 use memchr::{memchr, memchr2};
 use std::borrow::Cow;
 
