@@ -5,6 +5,7 @@ import type { ArchivedObject } from "../tests/support/archive.ts";
 import type { Batch, Dataset } from "../tests/support/generate.ts";
 import type { Tally } from "../tests/support/lines.ts";
 import type { Answer } from "../tests/support/logpush.ts";
+import { sumOf, type Series } from "../tests/support/metrics.ts";
 import type { Siem } from "../tests/support/siem.ts";
 
 /** Workers' price for CPU time, USD per million milliseconds. */
@@ -60,9 +61,26 @@ export interface Stats {
   };
 }
 
+/** What GraphQL answers to `query`, and what /metrics says. */
+export interface Health {
+  query: string;
+  pushes: {
+    count: number;
+    dimensions: { jobId: number; status: number; final: number; destinationType: string };
+    sum: { bytes: number; bytesCompressed: number; records: number };
+  }[];
+  ingest: {
+    count: number;
+    dimensions: { dataset: string };
+    sum: { records: number; bytes: number; bytesCompressed: number; invalid: number; tests: number; duplicates: number };
+  }[];
+  metrics: Series[];
+}
+
 interface Outcome {
   runs: DatasetRun[];
   stats: Stats;
+  health: Health;
   objects: ArchivedObject[];
   siem: Siem;
 }
@@ -104,6 +122,7 @@ export class Report {
     this.#archive(outcome);
     this.#event(outcome);
     this.#cost(outcome);
+    this.#health(outcome);
     console.log(`\n${bold("What /stats says")}\n${JSON.stringify(outcome.stats, null, 2)}`);
     this.#checklist(outcome);
     const verdict = `${this.#checked - this.#failed} of ${this.#checked} figures agree`;
@@ -143,6 +162,18 @@ export class Report {
     console.log(`\n${bold("One delivered event")}\n${JSON.stringify(shown, null, 2)}${more > 0 ? dim(`\n… and ${more} fields more`) : ""}`);
   }
 
+  #health({ health }: Outcome): void {
+    const rows = health.pushes.map(({ count, dimensions, sum }) => [
+      String(dimensions.jobId),
+      dimensions.destinationType,
+      String(dimensions.status),
+      String(dimensions.final),
+      ...[count, sum.records, sum.bytes, sum.bytesCompressed].map(whole),
+    ]);
+    const head = ["jobId", "destinationType", "status", "final", "count", "records", "bytes", "bytesCompressed"];
+    console.log(`\n${bold("What Cloudflare's health query answers")}\n${dim(health.query.replaceAll(/^ {2}/gm, ""))}\n${table(head, rows)}`);
+  }
+
   #cost({ runs }: Outcome): void {
     const { cpuMillis, peakRssBytes, wasmBytes } = this.#runtime;
     const rows = runs
@@ -164,7 +195,36 @@ export class Report {
     );
   }
 
-  #checklist({ runs, stats, objects, siem }: Outcome): void {
+  /** GraphQL and /metrics against the SIEM and what was sent. */
+  #checkHealth({ health, siem }: Outcome, run: DatasetRun): void {
+    const pushes = health.pushes.filter((one) => one.dimensions.jobId === run.jobId);
+    const accepted = pushes.filter((one) => one.dimensions.status === 200 && one.dimensions.final === 1);
+    const came = health.ingest.find((one) => one.dimensions.dataset === run.dataset);
+    const intake = siem.intake(run.credential);
+    const total = (of: (one: Health["pushes"][number]) => number) => accepted.reduce((sum, one) => sum + of(one), 0);
+    const sent = (of: (batch: Batch) => number) => run.batches.reduce((sum, batch) => sum + of(batch), 0);
+    const metric = (name: string, labels: Record<string, string | number>) => sumOf(health.metrics, `logpush_edge_${name}`, labels);
+    const [job, dataset] = [{ job_id: run.jobId, status: 200, final: 1 }, { dataset: run.dataset }];
+    this.#check("pushes accepted, by GraphQL", total((one) => one.count), intake.pushes);
+    this.#check("records accepted, by GraphQL", total((one) => one.sum.records), intake.records);
+    this.#check("bytes accepted, by GraphQL", total((one) => one.sum.bytes), intake.bytes);
+    this.#check("gzip bytes accepted, by GraphQL", total((one) => one.sum.bytesCompressed), intake.wireBytes);
+    this.#check("pushes that were not accepted, by GraphQL", pushes.length - accepted.length, 0);
+    const figures = came && [came.count, came.sum.records, came.sum.bytes, came.sum.bytesCompressed, came.sum.tests, came.sum.duplicates, came.sum.invalid];
+    const wanted = [run.batches.length, sent((one) => one.records), sent((one) => one.rawBytes), sent((one) => one.gzip.length), 1, run.duplicateAnswer ? 1 : 0, 0];
+    this.#check("batches, records, bytes … received, by GraphQL", figures?.join(), wanted.join());
+    this.#check("pushes accepted, by /metrics", metric("pushes_total", job), intake.pushes);
+    this.#check("records accepted, by /metrics", metric("pushed_records_total", job), intake.records);
+    this.#check("bytes accepted, by /metrics", metric("pushed_bytes_total", job), intake.bytes);
+    this.#check("gzip bytes accepted, by /metrics", metric("pushed_compressed_bytes_total", job), intake.wireBytes);
+    const names = ["batches", "records", "inflated_bytes", "received_bytes", "test_messages", "duplicate_batches", "invalid"];
+    const counted = names.map((name) => metric(`${name}_total`, dataset) ?? 0);
+    this.#check("batches, records, bytes … received, by /metrics", counted.join(), wanted.join());
+    this.#check("lag in seconds, by /metrics", metric("lag_seconds", { job_id: run.jobId }), 0);
+  }
+
+  #checklist(outcome: Outcome): void {
+    const { runs, stats, objects, siem } = outcome;
     console.log(`\n${bold("Do the figures agree?")}`);
     for (const run of runs) {
       const dataset = stats.datasets.find((one) => one.dataset === run.dataset);
@@ -198,6 +258,7 @@ export class Report {
       this.#check("lines at the SIEM, by their digest", intake.tallyOnce.digest, run.expected.digest);
       this.#check("records waiting, parked, dead, discarded", [job?.waiting.records, job?.parked.records, job?.dead.records, job?.discarded.records].join(), "0,0,0,0");
       this.#check("batches owed", job?.owed.batches, 0);
+      this.#checkHealth(outcome, run);
       if (run.duplicateAnswer) {
         this.#check("the second copy answered 200", run.duplicateAnswer.status, 200);
         this.#check("the second copy known as a duplicate", run.duplicateAnswer.json?.result, "duplicate");

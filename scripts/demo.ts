@@ -14,7 +14,8 @@ import { pushBatch, pushTest, pushUntilAccepted } from "../tests/support/logpush
 import { WorkerProcess } from "../tests/support/process.ts";
 import { PLAIN_PATH, Siem, SPLUNK_PATH } from "../tests/support/siem.ts";
 import { archivedObjects } from "../tests/support/archive.ts";
-import { Report, type DatasetRun, type Stats } from "./demo-report.ts";
+import { seriesOf } from "../tests/support/metrics.ts";
+import { Report, type DatasetRun, type Health, type Stats } from "./demo-report.ts";
 
 const ZONE = "023e105f4ecef8ad9ca31a8372d0c353";
 const DELIVERY_DEADLINE_MILLIS = 120_000;
@@ -113,13 +114,14 @@ try {
   report.step(`SIEM stand-in on ${siem.host}, Worker on ${worker.url}`, started);
   const runs = await pushEverything(siem, worker);
   const stats = await deliveredStats(siem, worker, runs);
-  const health = await getJson(`${worker.url}/healthz`, undefined);
+  const health = await askHealth(worker);
+  const { wasm_memory_bytes } = await getJson(`${worker.url}/healthz`, undefined);
   const total = worker.cpuMillis();
-  report.runtime({ cpuMillis: total, peakRssBytes: worker.peakRssBytes(), wasmBytes: health.wasm_memory_bytes });
+  report.runtime({ cpuMillis: total, peakRssBytes: worker.peakRssBytes(), wasmBytes: wasm_memory_bytes });
   // The archive is read from what the runtime left on disk, so not by the Worker that is to be checked.
   await worker.stop();
   const objects = await archivedObjects(persistDir);
-  const ok = report.print({ runs, stats, objects, siem });
+  const ok = report.print({ runs, stats, health, objects, siem });
   if (flags.keep) await stayUp(runs);
   process.exitCode = ok ? 0 : 1;
 } catch (error) {
@@ -240,6 +242,31 @@ async function deliveredStats(siem: Siem, worker: WorkerProcess, runs: DatasetRu
   }
 }
 
+/** What Cloudflare's health query and Prometheus are told of the same run. */
+async function askHealth(worker: WorkerProcess): Promise<Health> {
+  const query = `query {
+    viewer {
+      zones(filter: { zoneTag: $zoneTag }) {
+        pushes: logpushHealthAdaptiveGroups(filter: { datetime_gt: "2022-08-15T00:00:00Z" }, limit: 100) {
+          count, dimensions { jobId, status, final, destinationType }, sum { bytes, bytesCompressed, records }
+        }
+        ingest: logpushIngestAdaptiveGroups(filter: { datetime_gt: "2022-08-15T00:00:00Z" }, limit: 100) {
+          count, dimensions { dataset }, sum { records, bytes, bytesCompressed, invalid, tests, duplicates }
+        }
+      }
+    }
+  }`;
+  const headers = { Authorization: `Bearer ${secrets.READ_TOKEN}` };
+  const body = JSON.stringify({ query, variables: { zoneTag: ZONE } });
+  const answer = await fetch(`${worker.url}/client/v4/graphql`, { method: "POST", headers, body });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`GraphQL: ${answer.status} ${text.slice(0, 500)}`);
+  const metrics = await fetch(`${worker.url}/metrics`, { headers });
+  if (!metrics.ok) throw new Error(`/metrics: ${metrics.status} ${(await metrics.text()).slice(0, 500)}`);
+  const [zone] = JSON.parse(text).data.viewer.zones;
+  return { query, ...zone, metrics: seriesOf(await metrics.text()) };
+}
+
 async function getJson(url: string, token: string | undefined): Promise<any> {
   const answer = await fetch(url, { headers: token === undefined ? {} : { Authorization: `Bearer ${token}` } });
   const text = await answer.text();
@@ -256,6 +283,7 @@ The Worker is up again at ${worker.url} on the state of this run (Ctrl-C ends it
   READ_TOKEN     ${secrets.READ_TOKEN}
 
   curl -s -H "Authorization: Bearer ${secrets.READ_TOKEN}" ${worker.url}/stats
+  curl -s -H "Authorization: Bearer ${secrets.READ_TOKEN}" ${worker.url}/metrics
   curl -s -H "Authorization: Bearer ${secrets.API_TOKEN}" ${worker.url}/client/v4/zones/${ZONE}/logpush/jobs
   printf '{"EdgeResponseStatus":503,"RayID":"00"}\\n' | gzip | curl -s --data-binary @- -H "Content-Encoding: gzip" \\
     -H "Authorization: Bearer ${secrets.INGEST_SECRET}" ${ingestUrl(worker, (runs[0] as DatasetRun).dataset)}

@@ -8,6 +8,7 @@ import { benchInstructions } from "./bench-instructions.mjs";
 import { benchMicro } from "./bench-micro.mjs";
 import { BENCH_BUILD, build } from "./build.mjs";
 import { check, runWorkerTests } from "./check.mjs";
+import { withPrometheus } from "./prometheus.mjs";
 import { withPythonSdk } from "./python.mjs";
 import { setUp } from "./setup.mjs";
 import { Advice, root, run, say } from "./shell.mjs";
@@ -39,7 +40,7 @@ const commands = {
       return await run("node", ["scripts/demo.ts", ...flags], { env });
     },
   },
-  test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(await withPythonSdk(env), flags) },
+  test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(withPrometheus(await withPythonSdk(env)), flags) },
   "test:conservation": {
     needs: everything,
     go: async (env, flags) => {
@@ -81,7 +82,7 @@ const commands = {
       // Named files are run by somebody who waits: the SDK is installed only for the file that wants it.
       const files = flags.filter((flag) => flag.endsWith(".ts"));
       const wanted = files.length === 0 || files.some((file) => file.includes("python"));
-      return await runWorkerTests(wanted ? await withPythonSdk(env) : env, flags);
+      return await runWorkerTests(withPrometheus(wanted ? await withPythonSdk(env) : env), flags);
     },
   },
 };

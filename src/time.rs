@@ -260,32 +260,30 @@ fn write_utc(seconds: i64, decimals: i64, width: usize, out: &mut Vec<u8>) {
         march_month - 9
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let of_day = second_of_day;
-    for (before, number, width) in [
-        (b'"', year, 4),
-        (b'-', month, 2),
-        (b'-', day, 2),
-        (b'T', of_day / 3_600, 2),
-        (b':', of_day / 60 % 60, 2),
-        (b':', of_day % 60, 2),
-        (b'.', decimals, width),
+    let mut text = *b"\"0000-00-00T00:00:00.000000000";
+    for (at, number) in [
+        (1, year / 100),
+        (3, year % 100),
+        (6, month),
+        (9, day),
+        (12, second_of_day / 3_600),
+        (15, second_of_day / 60 % 60),
+        (18, second_of_day % 60),
     ] {
-        if width > 0 {
-            out.push(before);
-            write_digits(number, width, out);
+        if let Some([tens, ones]) = text.get_mut(at..at + 2) {
+            *tens += (number / 10) as u8;
+            *ones += (number % 10) as u8;
         }
     }
-    out.extend_from_slice(b"Z\"");
-}
-
-fn write_digits(number: i64, width: usize, out: &mut Vec<u8>) {
-    let end = out.len() + width;
-    out.resize(end, b'0');
-    let mut left = number;
-    for digit in out.iter_mut().rev().take(width) {
+    // Up to the seconds, and with the dot and the decimals if there are any.
+    let end = if width == 0 { 20 } else { 21 + width };
+    let mut left = decimals;
+    for digit in text.get_mut(21..end).unwrap_or_default().iter_mut().rev() {
         *digit += (left % 10) as u8;
         left /= 10;
     }
+    out.extend_from_slice(text.get(..end).unwrap_or_default());
+    out.extend_from_slice(b"Z\"");
 }
 
 #[cfg(test)]

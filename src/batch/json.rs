@@ -2,7 +2,8 @@
 
 pub use super::out::on_one_line;
 
-use memchr::{memchr, memchr2};
+use super::lanes::{LANE, Lane};
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// The bytes that a JSON string stands for; `None` for any other type. A surrogate without its partner becomes U+FFFD.
@@ -122,15 +123,31 @@ fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Of the string with which the text begins, quotes included.
+#[inline]
 fn string_length(text: &[u8]) -> usize {
     let mut at = 1;
-    while let Some(rest) = text.get(at..)
-        && let Some(found) = memchr2(b'"', b'\\', rest)
-    {
-        if rest.get(found) == Some(&b'"') {
-            return at + found + 1;
+    // Keys and most values are shorter than two lanes, for which a call of memchr costs more than the search.
+    while let Some(lane) = Lane::load(text, at) {
+        let (quotes, others) = lane.string_stops();
+        let stops = quotes | others;
+        if stops == 0 {
+            at += LANE;
+            continue;
         }
-        at += found + 2;
+        let stop = stops.trailing_zeros();
+        at += stop as usize + 1;
+        if quotes >> stop & 1 == 1 {
+            return at;
+        }
+        // What a backslash stands before; anything else that stops is in no valid string.
+        at += usize::from(text.get(at - 1) == Some(&b'\\'));
+    }
+    while let Some(byte) = text.get(at) {
+        at += match byte {
+            b'"' => return at + 1,
+            b'\\' => 2,
+            _ => 1,
+        };
     }
     text.len()
 }

@@ -45,6 +45,12 @@ fn golden(text: &str, push: &Push<'_>) -> String {
     shown
 }
 
+/// A destination string, and what follows from statuses and bodies.
+type Answers = (
+    &'static str,
+    &'static [(u16, &'static str, Option<Meaning>)],
+);
+
 const PUSH: Push<'static> = Push {
     id: "push-1",
     content_type: NDJSON,
@@ -184,7 +190,7 @@ fn each_answer_of_each_kind_has_one_meaning() {
     let sumo = "sumo://e.sumologic.com/receiver/v1/http/s3cret";
     let sentinelone = "sentinelone://ingest.us1.sentinelone.net/services/collector/raw?header_Authorization=Bearer%20s3cret";
     let newrelic = "https://log-api.newrelic.com/log/v1?Api-Key=s3cret&format=cloudflare";
-    let table: &[(&str, &[(u16, &str, Option<Meaning>)])] = &[
+    let table: &[Answers] = &[
         (
             datadog,
             &[

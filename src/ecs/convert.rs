@@ -88,6 +88,8 @@ pub enum As {
     UrlPath,
     /// The query of a URL or of a request target, without `?`.
     UrlQuery,
+    /// A query by itself, without `?`.
+    Query,
     /// What follows `#` in a URL.
     UrlFragment,
     /// What follows the last dot of the last part of the path.
@@ -116,7 +118,7 @@ pub enum Made {
 
 impl As {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Text,
         Self::String,
         Self::Texts,
@@ -149,6 +151,7 @@ impl As {
         Self::UrlPort,
         Self::UrlPath,
         Self::UrlQuery,
+        Self::Query,
         Self::UrlFragment,
         Self::UrlExtension,
         Self::Whole,
@@ -200,6 +203,7 @@ impl As {
             Self::UrlPort => url::port(raw, out),
             Self::UrlPath => url::part(raw, out, url::path),
             Self::UrlQuery => url::part(raw, out, url::query),
+            Self::Query => url::part(raw, out, url::bare_query),
             Self::UrlFragment => url::part(raw, out, url::fragment),
             Self::UrlExtension => url::part(raw, out, url::extension),
             Self::Whole if matches!(raw.first(), Some(b'{' | b'[')) => clean::clean(raw, out),

@@ -26,12 +26,14 @@ pub struct Scratch {
     values: Vec<Range<usize>>,
     /// Known fields that have a value.
     present: Bits,
-    /// Known fields that stay under `cloudflare.`.
+    /// Known fields that stay under `cloudflare.`, by their rank in [`Plan::rest_order`].
     rest: Bits,
     /// Known fields that have found a home.
     at_home: Bits,
-    /// By slot.
+    /// By slot; what is not taken is not looked at.
     homes: Vec<Home>,
+    /// Slots that have a value.
+    taken: Bits,
     /// What conversions wrote.
     made: Vec<u8>,
     others: Others,
@@ -40,18 +42,16 @@ pub struct Scratch {
 }
 
 /// Where the JSON of a slot lies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Home {
-    #[default]
-    Free,
     Line(Range<usize>),
     Made(Range<usize>),
-    /// In the plan; its length, and where the slot's writer finds it.
+    /// In the plan.
     Constant(Source),
 }
 
 /// Whose constant it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Source {
     Set(usize),
     When(usize, usize),
@@ -110,8 +110,8 @@ impl Scratch {
         self.present.clear(fields);
         self.rest.clear(fields);
         self.at_home.clear(fields);
-        self.homes.clear();
-        self.homes.resize(slots, Home::Free);
+        self.homes.resize(slots, Home::Line(0..0));
+        self.taken.clear(slots);
         self.made.clear();
         self.others.clear();
     }
@@ -120,8 +120,14 @@ impl Scratch {
     fn read(&mut self, plan: &Plan, line: &[u8]) {
         for (key, value) in json::members(line) {
             let name = match key {
-                [b'"', name @ .., b'"'] if !name.contains(&b'\\') => plan.names.find(name),
-                key => json::text(key).and_then(|name| plan.names.find(&name)),
+                [b'"', name @ .., b'"'] if !plan.has_escaped_names => plan.names.find(name),
+                _ => None,
+            };
+            let name = match name {
+                None if key.contains(&b'\\') || plan.has_escaped_names => {
+                    json::text(key).and_then(|name| plan.names.find(&name))
+                }
+                name => name,
             };
             let is_empty = clean::is_empty(value);
             match name {
@@ -181,17 +187,26 @@ impl<'r> Run<'r> {
 
     fn fields(&mut self) {
         let plan = self.plan;
-        for (index, field) in plan.fields.iter().enumerate() {
-            if field.targets.is_empty() {
-                continue;
+        for word in 0..self.scratch.present.0.len() {
+            let mut left = self.scratch.present.word(word);
+            while let Some(index) = next_bit(&mut left, word) {
+                let Some(field) = plan.fields.get(index) else {
+                    continue;
+                };
+                if !field.targets.is_empty()
+                    && let Some(raw) = self.value(index)
+                    && self.targets(index, field, raw)
+                {
+                    self.stays(index);
+                }
             }
-            let Some(raw) = self.value(index) else {
-                continue;
-            };
-            let is_odd = self.targets(index, field, raw);
-            if is_odd {
-                self.scratch.rest.set(index, true);
-            }
+        }
+    }
+
+    /// A field stays under `cloudflare.`.
+    fn stays(&mut self, index: usize) {
+        if let Some(field) = self.plan.fields.get(index) {
+            self.scratch.rest.set(field.rank, true);
         }
     }
 
@@ -216,16 +231,13 @@ impl<'r> Run<'r> {
             let Some(raw) = self.value(*index) else {
                 continue;
             };
-            let is_taken = target
-                .slot
-                .and_then(|slot| self.scratch.homes.get(slot))
-                .is_some_and(|home| *home != Home::Free);
+            let is_taken = target.slot.is_some_and(|slot| self.scratch.taken.get(slot));
             let mut is_unfit = None;
             match self.output(target, raw, &mut is_unfit) {
                 Outcome::AtHome => self.scratch.at_home.set(*index, true),
                 Outcome::Nothing => {}
                 // Giving way to another value too: another output of this field may be at home, and this part would be lost.
-                Outcome::Stays => self.scratch.rest.set(*index, true),
+                Outcome::Stays => self.stays(*index),
             }
             if !is_taken {
                 self.surprised(is_unfit);
@@ -283,20 +295,24 @@ impl<'r> Run<'r> {
 
     /// Puts a value into its slot. False when another value is there.
     fn offer(&mut self, slot: usize, home: Home) -> bool {
-        let known = self.scratch.homes.get(slot).cloned().unwrap_or_default();
-        if known != Home::Free {
-            return self.text(slot, &known) == self.text(slot, &home);
+        if self.scratch.taken.get(slot) {
+            let known = self.scratch.homes.get(slot);
+            return known.is_some_and(|known| self.text(slot, known) == self.text(slot, &home));
         }
-        if let Some(free) = self.scratch.homes.get_mut(slot) {
-            *free = home;
-        }
+        self.put(slot, home);
         true
+    }
+
+    fn put(&mut self, slot: usize, home: Home) {
+        if let Some(place) = self.scratch.homes.get_mut(slot) {
+            *place = home;
+            self.scratch.taken.set(slot, true);
+        }
     }
 
     /// The JSON of a slot.
     fn text(&self, slot: usize, home: &Home) -> &[u8] {
         let found = match home {
-            Home::Free => None,
             Home::Line(range) => self.line.get(range.clone()),
             Home::Made(range) => self.scratch.made.get(range.clone()),
             Home::Constant(source) => constant(self.plan, slot, *source),
@@ -305,8 +321,8 @@ impl<'r> Run<'r> {
     }
 
     fn set(&mut self, slot: usize, source: Source) {
-        if let Some(home @ Home::Free) = self.scratch.homes.get_mut(slot) {
-            *home = Home::Constant(source);
+        if !self.scratch.taken.get(slot) {
+            self.put(slot, Home::Constant(source));
         }
     }
 
@@ -369,14 +385,11 @@ impl<'r> Run<'r> {
 
     /// Whoever has no home stays.
     fn settle(&mut self) {
-        let Scratch {
-            rest,
-            present,
-            at_home,
-            ..
-        } = &mut *self.scratch;
-        for ((rest, present), at_home) in rest.0.iter_mut().zip(&present.0).zip(&at_home.0) {
-            *rest |= present & !at_home;
+        for word in 0..self.scratch.present.0.len() {
+            let mut left = self.scratch.present.word(word) & !self.scratch.at_home.word(word);
+            while let Some(index) = next_bit(&mut left, word) {
+                self.stays(index);
+            }
         }
     }
 
@@ -390,13 +403,11 @@ impl<'r> Run<'r> {
         };
         let mut open = std::mem::take(&mut self.scratch.open);
         open.clear();
-        for (index, slot) in plan.slots.iter().enumerate() {
-            let Some(home) = self.scratch.homes.get(index) else {
+        for index in self.scratch.taken.iter() {
+            let (Some(slot), Some(home)) = (plan.slots.get(index), self.scratch.homes.get(index))
+            else {
                 break;
             };
-            if *home == Home::Free {
-                continue;
-            }
             let common = open
                 .iter()
                 .zip(&slot.groups)
@@ -425,8 +436,8 @@ impl<'r> Run<'r> {
         out.push(b'"');
         out.extend_from_slice(REST.as_bytes());
         out.extend_from_slice(b"\":{");
-        for index in &plan.rest_order {
-            if self.scratch.rest.get(*index)
+        for rank in self.scratch.rest.iter() {
+            if let Some(index) = plan.rest_order.get(rank)
                 && let Some(field) = plan.fields.get(*index)
                 && let Some(raw) = self.value(*index)
             {
@@ -510,6 +521,29 @@ impl Bits {
     fn is_none_set(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
+
+    fn word(&self, at: usize) -> u64 {
+        self.0.get(at).copied().unwrap_or_default()
+    }
+
+    /// Those that are set, in order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(word, bits)| {
+            let mut left = *bits;
+            std::iter::from_fn(move || next_bit(&mut left, word))
+        })
+    }
+}
+
+/// Takes the lowest bit of what is left of a word.
+#[inline]
+fn next_bit(left: &mut u64, word: usize) -> Option<usize> {
+    if *left == 0 {
+        return None;
+    }
+    let bit = left.trailing_zeros() as usize;
+    *left &= *left - 1;
+    Some(word * 64 + bit)
 }
 
 /// Fields that nobody knows, in the order in which they came.

@@ -36,6 +36,8 @@ pub struct Plan {
     pub slots: Vec<Slot>,
     /// Keys of the objects that places are in, such as `"source":{`.
     pub groups: Vec<Vec<u8>>,
+    /// A name holds a backslash, so that a key with an escape could be taken for it.
+    pub has_escaped_names: bool,
     /// Other fields than [`Plan::fields`] are taken over.
     pub is_open: bool,
     /// There is no table for the dataset.
@@ -51,6 +53,8 @@ pub struct Constant(pub Vec<u8>);
 pub struct Field {
     /// `"Name":`
     pub key: Vec<u8>,
+    /// Its place in [`Plan::rest_order`].
+    pub rank: usize,
     /// The outputs that do not give way.
     pub targets: Vec<Target>,
     /// It stays under [`REST`] whatever its outputs do.
@@ -150,6 +154,7 @@ impl Plan {
             .iter()
             .map(|name| Field {
                 key: key(name),
+                rank: 0,
                 targets: Vec::new(),
                 is_kept: false,
                 is_wanted: field_names.is_empty() || field_names.contains(name),
@@ -181,10 +186,16 @@ impl Plan {
         });
         let mut rest_order: Vec<usize> = (0..fields.len()).collect();
         rest_order.sort_by_key(|at| names.names().get(*at));
+        for (rank, at) in rest_order.iter().enumerate() {
+            if let Some(field) = fields.get_mut(*at) {
+                field.rank = rank;
+            }
+        }
         Self {
             whens: whens.collect(),
             durations: durations.collect(),
             set: constants(&table.set),
+            has_escaped_names: names.names().iter().any(|name| name.contains('\\')),
             names,
             fields,
             rest_order,

@@ -112,7 +112,7 @@ fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
 }
 
 /// The whole body, or `None` when it is too large.
-async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<u8>>> {
+pub async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<u8>>> {
     let declared = request.headers().get("Content-Length")?;
     if declared
         .and_then(|length| length.parse::<usize>().ok())

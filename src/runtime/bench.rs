@@ -17,6 +17,7 @@ use futures_util::future::join3;
 use js_sys::Uint8Array;
 use serde_json::json;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
@@ -65,6 +66,7 @@ pub async fn log(request: &Request, env: &Env) -> Result<Response> {
             },
             resolution,
         },
+        calls: &AtomicUsize::new(0),
     };
     match super::log::pushes(env, &question, now_millis()).await {
         Ok(log) => Response::from_json(&json!({

@@ -12,12 +12,13 @@ use crate::health::log::{
 };
 use crate::outbox::instance_name;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use worker::Env;
 
 /// Calls in flight at once.
 pub const CALLS: usize = 6;
 
-/// Calls for one question. A request may make 1,000 (Workers limits page); others are made before it.
+/// Calls for the questions of one request. It may make 1,000 (Workers limits page); others are made before them.
 const CALLS_MAX: usize = 900;
 
 /// Why there is no answer.
@@ -60,6 +61,19 @@ pub struct Question<'q> {
     pub dataset: Option<&'q str>,
     /// When, and how fine.
     pub log: LogQuery,
+    /// Calls that the request has made for other questions; what this one makes is added. 0 for a request that asks once.
+    pub calls: &'q AtomicUsize,
+}
+
+impl Question<'_> {
+    /// Takes so many of the calls that a request may make.
+    fn take_calls(&self, calls: usize) -> Result<(), LogError> {
+        let before = self.calls.fetch_add(calls, Ordering::Relaxed);
+        if before + calls > CALLS_MAX {
+            return Err(LogError::TooMuch);
+        }
+        Ok(())
+    }
 }
 
 /// How long a piece of a span is: some thousand rows.
@@ -128,9 +142,7 @@ pub async fn pushes(
     let calls: Vec<(u64, LogQuery)> = wanted
         .flat_map(|id| pieces.iter().map(move |piece| (id, *piece)))
         .collect();
-    if calls.len() > CALLS_MAX {
-        return Err(LogError::TooMuch);
-    }
+    question.take_calls(calls.len())?;
     let answers = stream::iter(calls).map(async |(id, piece)| {
         let name = instance_name(id);
         let log: PushLog = call(env, Class::Outbox, &name, "push-log", &piece).await?;
@@ -179,9 +191,7 @@ pub async fn ingest(
         ..question.log
     };
     let concerned = ledgers(env, question.scope, question.dataset, log.span).await?;
-    if concerned.len() > CALLS_MAX {
-        return Err(LogError::TooMuch);
-    }
+    question.take_calls(concerned.len())?;
     let answers = stream::iter(concerned).map(async |ledger| {
         let mut answer: IngestLog = call(env, Class::Ledger, &ledger.name, "log", &log).await?;
         for row in &mut answer.rows {

@@ -7,12 +7,14 @@ mod archive;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod graphql;
 mod ingest;
 mod jobs;
 mod js;
 // What GraphQL and the metrics will ask with.
 #[allow(dead_code)]
 mod log;
+mod metrics;
 mod objects;
 mod owed;
 mod pipeline;
@@ -35,6 +37,9 @@ use worker::{
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
+    if path == graphql::PATH {
+        return graphql::handle(&mut request, &env).await;
+    }
     if path.starts_with("/client/v4/") {
         return api::handle(&mut request, &env).await;
     }
@@ -68,31 +73,37 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "batches_in_flight": pipeline::in_flight(),
             "bytes_in_flight": pipeline::bytes_in_flight(),
         })),
-        "/stats" if request.method() != Method::Get => {
-            method_not_allowed("GET", "ask for /stats by GET")
+        "/stats" | "/metrics" if request.method() != Method::Get => {
+            method_not_allowed("GET", &format!("ask for {path} by GET"))
         }
-        "/stats" => match api::access(&request, &env)? {
+        "/stats" | "/metrics" => match api::access(&request, &env)? {
             Access::None => error(
                 401,
                 "unauthorized",
                 "send READ_TOKEN or API_TOKEN as `Authorization: Bearer …`, or as X-Auth-Key with any X-Auth-Email",
             ),
-            Access::Read | Access::Write => match stats::handle(&request, &env).await {
-                Ok(response) => Ok(response),
-                Err(e) => {
-                    worker::console_error!("stats: {e}");
-                    error(
-                        503,
-                        "storage_unavailable",
-                        "a ledger or an outbox did not answer; try again",
-                    )
+            Access::Read | Access::Write => {
+                let answered = match path.as_str() {
+                    "/metrics" => metrics::handle(&request, &env).await,
+                    _ => stats::handle(&request, &env).await,
+                };
+                match answered {
+                    Ok(response) => Ok(response),
+                    Err(e) => {
+                        worker::console_error!("{path}: {e}");
+                        error(
+                            503,
+                            "storage_unavailable",
+                            "a ledger or an outbox did not answer; try again",
+                        )
+                    }
                 }
-            },
+            }
         },
         _ => error(
             404,
             "not_found",
-            "there is /ingest/…, /client/v4/…, /stats and /healthz",
+            "there is /ingest/…, /client/v4/…, /stats, /metrics and /healthz",
         ),
     }
 }

@@ -43,6 +43,9 @@ fn made() -> String {
     for name in names() {
         dataset(name, &mut text);
     }
+    let common = Table::read(COMMON).unwrap().unwrap();
+    let _ = writeln!(text, "\n## Any other dataset\n\n{}\n", common.note);
+    outputs(&common, |_| true, &mut text);
     text
 }
 
@@ -64,29 +67,7 @@ fn dataset(name: &str, text: &mut String) {
         "Unless something else is said below: {}.\n",
         always.join(", ")
     );
-    text.push_str("| field | place | how |\n|---|---|---|\n");
-    let mut with_place: BTreeSet<&str> = BTreeSet::new();
-    for (field, outputs) in table
-        .fields
-        .0
-        .iter()
-        .filter(|(field, _)| fields.contains(field))
-    {
-        for output in &outputs.outputs {
-            let (to, how) = (output.to.as_deref(), how(output));
-            if to.is_none() && how.is_empty() {
-                continue;
-            }
-            with_place.insert(field);
-            let to = to.map_or_else(|| format!("`cloudflare.{field}`"), |to| format!("`{to}`"));
-            let _ = writeln!(
-                text,
-                "| `{field}`{} | {to} | {} |",
-                way(&output.at),
-                cell(&how)
-            );
-        }
-    }
+    let with_place = outputs(&table, |field| fields.contains(field), text);
     for duration in &table.durations {
         let _ = writeln!(
             text,
@@ -133,6 +114,28 @@ fn dataset(name: &str, text: &mut String) {
     }
 }
 
+/// The table of what goes where, and the fields that it names.
+fn outputs<'t>(
+    table: &'t Table,
+    is_shown: impl Fn(&str) -> bool,
+    text: &mut String,
+) -> BTreeSet<&'t str> {
+    text.push_str("| field | place | how |\n|---|---|---|\n");
+    let mut named = BTreeSet::new();
+    for (field, outputs) in table.fields.0.iter().filter(|(field, _)| is_shown(field)) {
+        named.insert(field.as_str());
+        for output in &outputs.outputs {
+            let to = match &output.to {
+                Some(to) => format!("`{to}`"),
+                None => format!("`cloudflare.{field}`"),
+            };
+            let how = cell(&how(output));
+            let _ = writeln!(text, "| `{field}`{} | {to} | {how} |", way(&output.at));
+        }
+    }
+    named
+}
+
 /// The fields of a dataset in both scopes.
 fn fields(name: &str) -> BTreeSet<String> {
     [ScopeKind::Zone, ScopeKind::Account]
@@ -145,8 +148,7 @@ fn fields(name: &str) -> BTreeSet<String> {
 fn how(output: &Output) -> String {
     let mut parts: Vec<String> = Vec::new();
     let conversion = word(output);
-    let is_said = output.to.is_some() || conversion != "text";
-    if is_said && conversion != "mapped" {
+    if conversion != "mapped" {
         parts.push(conversion);
     }
     for (from, to) in &output.map {

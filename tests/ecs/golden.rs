@@ -87,7 +87,8 @@ fn holds_nothing(value: &Value) -> bool {
     }
 }
 
-fn event(dataset: &str, record: &str) -> (String, Surprises) {
+/// The event that a record becomes, and what did not fit.
+pub fn event(dataset: &str, record: &str) -> (String, Surprises) {
     let schema = Dataset::find(ScopeKind::Account, dataset);
     let normaliser = Normaliser::compile(dataset, schema.as_ref(), &[], false);
     let (mut scratch, mut surprises) = (Scratch::default(), Surprises::default());

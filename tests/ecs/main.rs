@@ -2,4 +2,5 @@
 
 mod docs;
 mod golden;
+mod homes;
 mod reference;

@@ -91,6 +91,22 @@ export class Client {
     return json;
   }
 
+  /** What a GraphQL query answers, without a word of an error. */
+  async graphql(query: string, variables: object = {}): Promise<any> {
+    const { status, json } = await this.api("POST", "graphql", { query, variables }, SECRETS.READ_TOKEN);
+    if (status !== 200 || "errors" in json) throw new Error(`${query}: ${status} ${JSON.stringify(json)}`);
+    return json.data;
+  }
+
+  /** `/metrics`, in Prometheus' text format or what else is accepted. */
+  async metrics(accept = "text/plain"): Promise<string> {
+    const headers = { Authorization: `Bearer ${SECRETS.READ_TOKEN}`, Accept: accept };
+    const answer = await fetch(`${this.url}/metrics`, { headers });
+    const text = await answer.text();
+    if (answer.status !== 200) throw new Error(`/metrics: ${answer.status} ${text}`);
+    return text;
+  }
+
   /** The counters of the one dataset that this scope has. */
   async datasetStats(scope: string): Promise<any> {
     return (await this.stats(`scope=${scope}`)).datasets[0];

@@ -369,6 +369,15 @@ fn every_conversion_has_its_form() {
             ],
         ),
         (
+            Query,
+            &[
+                (r#""?a=/b?c""#, r#""a=/b?c""#),
+                (r#""a=/b?c#d""#, "="),
+                (r#""?""#, "."),
+                ("1", "!"),
+            ],
+        ),
+        (
             UrlFragment,
             &[(r#""https://a/b?c#d""#, r#""d""#), (r#""/b#d""#, ".")],
         ),

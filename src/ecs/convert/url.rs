@@ -104,6 +104,11 @@ pub fn query(text: &[u8]) -> Option<&[u8]> {
     some(behind(text).1)
 }
 
+/// A text that is a query, without the `?` before it.
+pub fn bare_query(text: &[u8]) -> Option<&[u8]> {
+    some(text.strip_prefix(b"?").unwrap_or(text))
+}
+
 pub fn fragment(text: &[u8]) -> Option<&[u8]> {
     some(behind(text).2)
 }

@@ -6,10 +6,18 @@ fn event_of(dataset: &str, field_names: &[&str], line: &str) -> (String, Surpris
     let names: Vec<String> = field_names.iter().map(|name| (*name).to_owned()).collect();
     let normaliser = Normaliser::compile(dataset, None, &names, false);
     let (mut scratch, mut surprises) = (Scratch::default(), Surprises::default());
-    // A scratch that another record has used is as good as a new one.
+    // A scratch that other records have used, also of another dataset, is as good as a new one.
     let other = br#"{"Timestamp":1,"QueryName":"x.","SourceIP":"::1","Other":[],"ColoCode":"A"}"#;
     normaliser.write(
         other,
+        &mut scratch,
+        &mut Surprises::default(),
+        &mut Vec::new(),
+    );
+    let elsewhere = Normaliser::compile("http_requests", None, &[], false);
+    let request = br#"{"ClientIP":"::1","RayID":"00","EdgeResponseStatus":404,"Other":1}"#;
+    elsewhere.write(
+        request,
         &mut scratch,
         &mut Surprises::default(),
         &mut Vec::new(),
@@ -162,6 +170,20 @@ fn field_names_pick_fields_of_the_record() {
     let (text, _) = event_of("dns_logs", &names, line);
     let wanted = r#"{"@timestamp":"2022-07-07T22:42:06Z","dns":{"question":{"name":"a"}},"event":{"kind":"event","category":["network"],"type":["info"],"dataset":"dns_logs"},"cloudflare":{"New":1}}"#;
     assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_name_is_the_same_however_it_is_spelt() {
+    let line = r#"{"QueryN\u0061me":"a.","a\\b":1,"a\b":2}"#;
+    let (text, _) = event_of("dns_logs", &[], line);
+    assert!(text.contains(r#""question":{"name":"a"}"#), "{text}");
+    assert!(
+        text.ends_with(r#""cloudflare":{"a\\b":1,"a\b":2}}"#),
+        "{text}"
+    );
+    let (text, _) = event_of("dns_logs", &["QueryName", "a\\b"], line);
+    assert!(text.contains(r#""question":{"name":"a"}"#), "{text}");
+    assert!(text.ends_with(r#""cloudflare":{"a\\b":1}}"#), "{text}");
 }
 
 #[test]
