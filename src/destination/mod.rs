@@ -31,6 +31,8 @@ mod test_message;
 pub mod websocket;
 
 #[cfg(test)]
+mod object_answers_tests;
+#[cfg(test)]
 mod object_tests;
 
 pub use answer::{Answer, MAX_REASON_BODY_BYTES, REDIRECT};
