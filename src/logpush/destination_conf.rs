@@ -8,6 +8,7 @@ use std::fmt;
 mod error;
 mod host;
 mod mask;
+mod parts;
 mod resolved;
 mod schemes;
 #[cfg(test)]
@@ -19,8 +20,8 @@ mod tests;
 pub use error::{DestinationConfError, ResolveError};
 pub use host::origin;
 pub use mask::{REDACTED, masked};
+use parts::Parts;
 pub use resolved::ResolvedDestination;
-use schemes::Parts;
 pub(crate) use schemes::{ACK, ENVELOPE, FRAME};
 use template::{Piece, RESERVED_SECRETS, RawPiece};
 

@@ -11,8 +11,6 @@ mod graphql;
 mod ingest;
 mod jobs;
 mod js;
-// What GraphQL and the metrics will ask with.
-#[allow(dead_code)]
 mod log;
 mod metrics;
 mod objects;
