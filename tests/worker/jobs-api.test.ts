@@ -106,7 +106,7 @@ describe("a job", { concurrency: true }, () => {
       [{ destination_conf: "ftp://s3cret.example.com/" }, /^destination_conf: the scheme is not known; the schemes offered are https, splunk/],
       [{ destination_conf: "s3://bucket/path?region=eu-west-1" }, /^destination_conf: access-key-id: is missing/],
       [{ destination_conf: "s3://bucket/path?region=eu-west-1&access-key-id=s3cret" }, /^destination_conf: secret-access-key: is missing/],
-      [{ destination_conf: "datadog://h.example.com/api/v2/logs?header_DD-API-KEY=s3cret" }, /^destination_conf: datadog:\/\/ is not offered in this version/],
+      [{ destination_conf: "ibmcl://a.ingress.eu-de.logs.cloud.ibm.com/logs/v1/singles?ibm_api_key=s3cret" }, /^destination_conf: ibmcl:\/\/ is not offered in this version/],
       [{ destination_conf: "http://logs.example.com/?token=s3cret" }, /^destination_conf: http:\/\/ sends records and credentials unencrypted/],
       [{ destination_conf: "https://u:s3cret@logs.example.com/" }, /^destination_conf: must not hold a user name/],
       [{ destination_conf: "https://logs.example.com/?header_Host=s3cret" }, /^destination_conf: header_Host/],
