@@ -4,7 +4,7 @@
 //! Nothing here sends, waits or counts attempts: the caller performs the [`Delivery`], hands the [`Answer`] back, and
 //! decides when to try again.
 //!
-//! A new kind is a file here, its line in [`kind`], and the line of its scheme in `logpush/destination_conf/schemes.rs`,
+//! A new kind is a file here, its line in `kind` below, and the line of its scheme in `logpush/destination_conf/schemes.rs`,
 //! which says what its string looks like.
 
 use std::fmt;

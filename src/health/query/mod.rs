@@ -1,5 +1,5 @@
 //! Questions about logs: which rows, grouped by what, summed how, in which order. Pure, and knows no GraphQL: a
-//! [`Node`] says what there is to ask for, [`Condition`] which rows count, [`groups`] what they add up to, and
+//! [`Node`] says what there is to ask for, [`Condition`] which rows count, [`groups()`] what they add up to, and
 //! [`Reach`] how much of a log has to be read for it.
 
 mod condition;
