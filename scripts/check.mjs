@@ -43,6 +43,9 @@ async function rustTests(env, flags) {
   return await run("cargo", ["test", ...flags], { env: { ...env, LOGPUSH_EDGE_RECORDS: folder } });
 }
 
+/** Files at once. Most of a test is waiting for a Worker, so two fit even on two cores, where Node would take one. */
+const FILES_AT_ONCE = "--test-concurrency=2";
+
 /** `node --test` over every worker test, unless the flags name some. */
 export async function runWorkerTests(env, flags) {
   const named = flags.some((flag) => flag.endsWith(".ts"));
@@ -50,7 +53,7 @@ export async function runWorkerTests(env, flags) {
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
     .map((name) => join("tests", "worker", name));
-  return await run("node", ["--test", ...flags, ...(named ? [] : files)], { env });
+  return await run("node", ["--test", FILES_AT_ONCE, ...flags, ...(named ? [] : files)], { env });
 }
 
 /** wrangler bundles as for a real deployment, without an account; its upload size is the figure of interest. */
