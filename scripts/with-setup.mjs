@@ -15,6 +15,9 @@ import { Advice, root, run, say } from "./shell.mjs";
 
 const everything = ["rust", "npm", "wasm"];
 
+/** What is deployed or measured is never built the quick way. */
+const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "cost:count"];
+
 /** What each command needs installed, and what it does; the result is the exit code. */
 const commands = {
   build: { needs: everything, go: async (env) => void (await build(env)) },
@@ -103,6 +106,7 @@ function writeDevVars() {
 
 async function main([name, ...flags]) {
   const command = commands[name];
+  if (RELEASE_ONLY.includes(name)) delete process.env.LOGPUSH_EDGE_QUICK;
   if (!command) throw new Advice(`Unknown command ${name ?? ""}: one of ${Object.keys(commands).join(", ")}.`);
   return (await command.go(await setUp(command.needs), flags)) ?? 0;
 }
