@@ -56,6 +56,12 @@ export async function runWorkerTests(env, flags) {
   return await run("node", ["--test", FILES_AT_ONCE, ...flags, ...(named ? [] : files)], { env });
 }
 
+/** The tests that look at the page in a browser, and make its pictures when asked. */
+export function pageTests() {
+  const names = readdirSync(join(root, "tests", "worker")).filter((name) => /^dashboard-.*\.test\.ts$/.test(name));
+  return names.sort().map((name) => join("tests", "worker", name));
+}
+
 /** wrangler bundles as for a real deployment, without an account; its upload size is the figure of interest. */
 async function dryRun(env) {
   const out = mkdtempSync(join(tmpdir(), "logpush-edge-deploy-"));
