@@ -120,3 +120,7 @@ pub const JOBS_CACHE_MILLIS: u64 = 3_000;
 /// Bytes of payloads in an outbox's table before it takes no more and the ledger owes the selection: half of a Durable
 /// Object's 10 GB. What lies in R2 does not count.
 pub const OUTBOX_MAX_BYTES: u64 = 5_000_000_000;
+
+/// Bytes of records that a retrieval writes out before it hands them on. Large enough that handing on costs nothing against
+/// its bytes; a window of records may come on top.
+pub const RETRIEVAL_PIECE_BYTES: usize = 128 * 1024;
