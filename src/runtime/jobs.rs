@@ -11,7 +11,7 @@ use crate::logpush::filter::Filter;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written, ray_field};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -110,6 +110,8 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         .iter()
         .map(|name| projection.slot(name))
         .collect();
+    let rays = ray_field(schema.as_ref()).filter(|(_, is_inside)| !is_inside);
+    let ray_slot = rays.map(|(field, _)| projection.slot(field));
     let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
     for job in jobs {
         let text = job.filter.as_deref().unwrap_or_default();
@@ -163,5 +165,9 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
                 .min(limits.max_records.unwrap_or(u64::MAX)),
         });
     }
-    Routes::new(projection, time_slots, routes, unreadable)
+    let routes = Routes::new(projection, time_slots, routes, unreadable);
+    match ray_slot {
+        Some(slot) => routes.with_rays(slot),
+        None => routes,
+    }
 }
