@@ -53,6 +53,7 @@ const commands = {
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  logs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/logs.ts", ...flags], { env }) },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
   "cost:count": {
     needs: everything,
