@@ -67,7 +67,7 @@ export class Archive {
       let left = loose;
       const before = outcome.records;
       try {
-        const rest = count === undefined ? {} : { count: String(Number(count) - settled) };
+        const rest: Record<string, string> = count === undefined ? {} : { count: String(Number(count) - settled) };
         const answer = await this.#ask("retrieve", { ...asked, ...rest, marks: "true", cursor });
         let last: Mark | undefined;
         for await (const { lines, records, mark } of parts(answer)) {
