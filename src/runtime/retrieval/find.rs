@@ -9,9 +9,9 @@ use crate::runtime::batches;
 use std::collections::{BTreeMap, BTreeSet};
 use worker::{Bucket, Env, Result};
 
-/// Questions to ledgers for one request: a year by days, where most answer that they have nothing. A request may make
-/// 1,000 calls (Workers limits page), and up to 900 read objects.
-const LEDGER_CALLS_MAX: usize = 60;
+/// Objects that are read for one request, and questions to ledgers that find them, together. A request may make 1,000
+/// calls (Workers limits page); the rest is for the registry and the bucket's list.
+const CALLS_MAX: usize = 970;
 
 /// Pages of the bucket's list for one request, of 1,000 names each. The objects of a request lie side by side, so that one
 /// or two are enough, unless many batches came late.
@@ -66,7 +66,7 @@ pub async fn batches(
                 day: ledger.day.clone(),
                 batch,
             };
-            if calls == LEDGER_CALLS_MAX {
+            if calls + found.len() >= CALLS_MAX {
                 return ended(found, Some(here(after)));
             }
             calls += 1;
