@@ -169,3 +169,20 @@ pub const TAIL_LINES_PER_SEC: u64 = 5_000;
 
 /// See [`TAIL_LINES_PER_SEC`].
 pub const TAIL_BYTES_PER_SEC: u64 = 4 * 1024 * 1024;
+
+/// Bytes of records that a retrieval writes out before it hands them on. Large enough that handing on costs nothing against
+/// its bytes; a window of records may come on top.
+pub const RETRIEVAL_PIECE_BYTES: usize = 128 * 1024;
+
+/// Objects that one retrieval reads: a request may make 1,000 calls (Workers limits page), and others find the objects.
+pub const RETRIEVAL_MAX_OBJECTS: usize = 900;
+
+/// Bytes after inflating that one retrieval reads, unless one object alone has more. Guards the 30 s of CPU time that a
+/// request has (Workers limits page).
+pub const RETRIEVAL_MAX_RAW_BYTES: u64 = 2_000_000_000;
+
+/// Retrievals that one isolate works on at once. Each holds a piece of records, a block, and up to six open objects.
+pub const RETRIEVALS_IN_FLIGHT_MAX: usize = 8;
+
+/// Records with one RayID that are answered. There is one, or a handful: no answer may fill the memory.
+pub const RAY_ANSWER_MAX_RECORDS: u64 = 1_000;

@@ -6,6 +6,8 @@ pub mod filter;
 mod payload;
 mod plan;
 mod preview;
+mod rays;
+mod retrieval;
 mod sample;
 pub mod shape;
 mod tail;
@@ -14,6 +16,8 @@ pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
 pub use preview::Preview;
+pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
+pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;
 pub use shape::Shape;
 pub use tail::{TailRoute, Tailed};
@@ -100,6 +104,8 @@ pub struct Routes {
     pub projection: Projection,
     /// Slots of the fields that may hold the record's time; the first one that does decides.
     pub time_slots: Vec<usize>,
+    /// Slot of the RayID, whose bounds are noted for look-ups; `None` for a dataset without.
+    pub ray_slot: Option<usize>,
     /// The jobs.
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
@@ -122,6 +128,7 @@ impl Routes {
             plan: Plan::new(jobs.iter().map(|job| job.filter.as_ref())),
             projection,
             time_slots,
+            ray_slot: None,
             jobs,
             unreadable,
             tails: Vec::new(),
@@ -136,6 +143,13 @@ impl Routes {
         let of_tails = tails.iter().map(|tail| tail.filter.as_ref());
         self.plan = Plan::new(of_jobs.chain(of_tails));
         self.tails = tails;
+        self
+    }
+
+    /// Notes the bounds of the RayIDs, which stand in the field of this slot.
+    #[must_use]
+    pub fn with_rays(mut self, slot: usize) -> Self {
+        self.ray_slot = Some(slot);
         self
     }
 }
@@ -179,6 +193,7 @@ pub struct Router<'r> {
     decisions: Decisions<'r>,
     selections: Vec<Selection>,
     times: TimeRange,
+    rays: Rays,
     invalid: BTreeMap<&'static str, u64>,
     quarantine: Vec<u8>,
     held: usize,
@@ -201,6 +216,7 @@ impl<'r> Router<'r> {
             decisions: Decisions::new(&routes.plan),
             selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
             times: TimeRange::default(),
+            rays: Rays::default(),
             invalid: BTreeMap::new(),
             quarantine: Vec::new(),
             held: 0,
@@ -222,6 +238,12 @@ impl<'r> Router<'r> {
     #[must_use]
     pub fn times(&self) -> TimeRange {
         self.times
+    }
+
+    /// Between which RayIDs those of the records so far lie; `None` where nobody knows.
+    #[must_use]
+    pub fn ray_bounds(&self) -> Option<RayBounds> {
+        self.routes.ray_slot.and_then(|_| self.rays.bounds())
     }
 
     /// Bad lines so far, by reason.
@@ -289,6 +311,11 @@ impl Sink for Router<'_> {
             .find_map(time::parse_json)
         {
             self.times.take(at);
+        }
+        if let Some(slot) = self.routes.ray_slot
+            && let Some(raw) = fields.get(slot).copied().flatten()
+        {
+            self.rays.take(raw);
         }
         self.decisions.begin(fields);
         let mut from = 0;

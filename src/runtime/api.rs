@@ -133,7 +133,8 @@ async fn edge(request: &mut Request, env: &Env) -> Result<Option<Response>> {
     respond(response, allowed).map(Some)
 }
 
-fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
+/// An answer of the API. `allowed` stands in a 405.
+pub fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     let ApiResponse { status, body } = response;
     let response = Response::from_json(&body)?.with_status(status);
     if let Some(allowed) = allowed {

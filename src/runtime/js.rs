@@ -30,6 +30,17 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &FixedLengthStream) -> web_sys::WritableStream;
 
+    /// The runtime's own pair of streams: a write ends when its bytes were read.
+    pub type IdentityTransformStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new() -> Result<IdentityTransformStream, JsValue>;
+    /// The side that gives what was written.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
+    /// The side that is written.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &IdentityTransformStream) -> web_sys::WritableStream;
+
     /// The runtime's own gzip.
     pub type CompressionStream;
     #[wasm_bindgen(constructor, catch)]

@@ -19,6 +19,7 @@ mod owed;
 mod pipeline;
 mod probe;
 mod push;
+mod retrieval;
 mod slots;
 mod stats;
 mod stored;
@@ -44,6 +45,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         return graphql::handle(&mut request, &env).await;
     }
     if path.starts_with("/client/v4/") {
+        if let Some(response) = retrieval::handle(&mut request, &env, &context).await? {
+            return Ok(response);
+        }
         return api::handle(&mut request, &env).await;
     }
     if let Some(rest) = path.strip_prefix("/ingest/") {
@@ -79,6 +83,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "wasm_memory_bytes": wasm_memory_bytes(),
             "batches_in_flight": pipeline::in_flight(),
             "bytes_in_flight": pipeline::bytes_in_flight(),
+            "retrievals_in_flight": retrieval::in_flight(),
         })),
         "/stats" | "/metrics" if request.method() != Method::Get => {
             method_not_allowed("GET", &format!("ask for {path} by GET"))

@@ -62,6 +62,7 @@ impl Batch<'_> {
             invalid_lines: meter.invalid_lines,
             invalid,
             quarantine,
+            rays: self.pipeline.router.ray_bounds(),
             selections,
         };
         let ledger = self.ledger_name(&key.day);

@@ -61,6 +61,9 @@ const MIGRATIONS: &[&str] = &["
     // What was odd in records made events.
     "CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
         PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;",
+    // Between which RayIDs those of a batch lie; NULL where that was not noted.
+    "ALTER TABLE batches ADD COLUMN ray_least TEXT;
+    ALTER TABLE batches ADD COLUMN ray_greatest TEXT;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -146,6 +149,10 @@ impl DurableObject for Ledger {
                 Ok((query, _)) => answer(self.batches(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/note-rays" => match question(&mut request).await {
+                Ok((noted, _)) => answer(self.note_rays(&noted)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/newest" => answer(self.newest()),
             "/totals" => answer(self.totals_and_alarm().await),
             "/summary" => match question(&mut request).await {
@@ -217,7 +224,8 @@ impl Ledger {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
                 "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
-                    bytes_compressed, invalid_lines, quarantine) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    bytes_compressed, invalid_lines, quarantine, ray_least, ray_greatest)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &commit.batch_id,
                     &commit.object,
@@ -229,7 +237,9 @@ impl Ledger {
                     commit.bytes_raw,
                     commit.bytes_compressed,
                     commit.invalid_lines,
-                    commit.quarantine.as_deref()
+                    commit.quarantine.as_deref(),
+                    commit.rays.as_ref().map(|rays| rays.least.as_str()),
+                    commit.rays.as_ref().map(|rays| rays.greatest.as_str())
                 ],
             )?;
             let size = log::size_column(commit.bytes_raw);

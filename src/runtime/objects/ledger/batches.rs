@@ -1,7 +1,7 @@
 //! What a ledger says of single batches.
 
 use super::Ledger;
-use crate::ledger::{BATCHES_PAGE_MAX, BatchRow, BatchesQuery};
+use crate::ledger::{BATCHES_PAGE_MAX, BatchRow, BatchesQuery, NotedRays, RayQuestion};
 use crate::runtime::js::sql::params;
 use serde::Deserialize;
 use worker::Result;
@@ -39,20 +39,37 @@ impl Ledger {
     /// every batch, and a page reads the batches of one day at most.
     pub(super) fn batches(&self, query: &BatchesQuery) -> Result<Vec<BatchRow>> {
         let after = query.after.as_ref();
+        let (ray, is_not_noted) = match &query.rays {
+            None => (None, 0),
+            Some(RayQuestion::MayHave(ray)) => (Some(ray.as_str()), 0),
+            Some(RayQuestion::NotNoted) => (None, 1),
+        };
         let rows: Vec<Row> = self.sql()?.rows(
             "SELECT id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw, invalid_lines FROM batches
                 WHERE coalesce(last_at, 0) >= ?1 AND coalesce(first_at, 0) < ?2
                 AND (?4 IS NULL OR (coalesce(first_at, 0), id) > (?3, ?4))
+                AND (?6 IS NULL OR ray_least IS NULL OR (ray_least <= ?6 AND ray_greatest >= ?6))
+                AND (?7 = 0 OR ray_least IS NULL)
                 ORDER BY coalesce(first_at, 0), id LIMIT ?5",
             params![
                 query.span.from_millis,
                 query.span.until_millis,
                 after.map_or(0, |after| after.first_millis),
                 after.map(|after| after.batch_id.as_str()),
-                query.limit.min(BATCHES_PAGE_MAX)
+                query.limit.min(BATCHES_PAGE_MAX),
+                ray,
+                is_not_noted as u64
             ],
         )?;
         Ok(rows.into_iter().map(BatchRow::from).collect())
+    }
+
+    /// Notes the bounds of a batch's RayIDs.
+    pub(super) fn note_rays(&self, noted: &NotedRays) -> Result<()> {
+        self.sql()?.run(
+            "UPDATE batches SET ray_least = ?, ray_greatest = ? WHERE id = ?",
+            params![&noted.bounds.least, &noted.bounds.greatest, &noted.batch_id],
+        )
     }
 
     /// The batch that was received last.
