@@ -64,6 +64,8 @@ pub enum ApiError {
     },
     /// 409, code 1007: others kept changing the job between reading and writing it.
     Conflict,
+    /// 409, code 1010: the id of a replay that says something else, or that was deleted.
+    ReplayDiffers,
     /// 413, code 10413: the body is longer than the call takes.
     BodyTooLarge {
         /// How long it may be.
@@ -88,7 +90,7 @@ impl ApiError {
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::Conflict => 409,
+            Self::Conflict | Self::ReplayDiffers => 409,
             Self::BodyTooLarge { .. } => 413,
             Self::StorageUnavailable => 503,
         }
@@ -104,6 +106,7 @@ impl ApiError {
             Self::Conflict => 1007,
             Self::UnknownDataset { .. } => 1008,
             Self::DeadLetterNotFound => 1009,
+            Self::ReplayDiffers => 1010,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
             Self::Unauthenticated => 10000,
@@ -135,6 +138,9 @@ impl fmt::Display for ApiError {
             Self::NotOffered { what } => write!(f, "{what}: not offered in this version"),
             Self::MethodNotAllowed { allowed } => write!(f, "method not allowed; this path takes {allowed}"),
             Self::Conflict => f.write_str("the job was changed by others at the same time; read it and send the change again"),
+            Self::ReplayDiffers => f.write_str(
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
+            ),
             Self::BodyTooLarge { max_bytes } => write!(f, "the request body must have at most {max_bytes} bytes"),
             Self::StorageUnavailable => f.write_str("storage is unavailable; try again"),
         }

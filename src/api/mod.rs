@@ -12,6 +12,7 @@ mod envelope;
 mod jobs;
 mod ownership;
 mod preview;
+mod replays;
 mod route;
 mod services;
 #[cfg(test)]
@@ -27,6 +28,9 @@ pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
+pub use replays::{
+    Action, Made, NewReplay, ReplayCall, ReplayRoute, ReplayServices, ReplayStore, handle_replays,
+};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
 

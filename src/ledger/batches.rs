@@ -42,6 +42,18 @@ pub struct BatchesQuery {
     pub after: Option<BatchCursor>,
     /// So many, and at most [`BATCHES_PAGE_MAX`].
     pub limit: u64,
+    /// Only those that a job has not met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Unmet>,
+}
+
+/// Batches of which a job has no selection, not even an owed one, and that came before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The job.
+    pub job_id: u64,
+    /// Unix milliseconds.
+    pub received_before_millis: u64,
 }
 
 /// A batch, as its row tells.

@@ -102,6 +102,8 @@ pub struct Routes {
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
+    /// Only records of this time are routed; `None` for all.
+    window: Option<Window>,
     plan: Plan,
 }
 
@@ -120,7 +122,32 @@ impl Routes {
             time_slots,
             jobs,
             unreadable,
+            window: None,
         }
+    }
+
+    /// The same, for records of this time alone.
+    #[must_use]
+    pub fn within(self, window: Option<Window>) -> Self {
+        Self { window, ..self }
+    }
+}
+
+/// A range of event time, exact to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Its first instant.
+    pub from: UnixNanos,
+    /// The first one after it.
+    pub until: UnixNanos,
+}
+
+impl Window {
+    /// Whether a record of this time is in it. One without a readable time counts as at 0, as its batch does in the ledger.
+    #[must_use]
+    pub fn holds(&self, at: Option<UnixNanos>) -> bool {
+        let at = at.unwrap_or(0);
+        self.from <= at && at < self.until
     }
 }
 
@@ -163,6 +190,7 @@ pub struct Router<'r> {
     decisions: Decisions<'r>,
     selections: Vec<Selection>,
     times: TimeRange,
+    undated: u64,
     invalid: BTreeMap<&'static str, u64>,
     quarantine: Vec<u8>,
     held: usize,
@@ -182,6 +210,7 @@ impl<'r> Router<'r> {
             decisions: Decisions::new(&routes.plan),
             selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
             times: TimeRange::default(),
+            undated: 0,
             invalid: BTreeMap::new(),
             quarantine: Vec::new(),
             held: 0,
@@ -197,10 +226,16 @@ impl<'r> Router<'r> {
         &self.selections
     }
 
-    /// The event times so far.
+    /// The event times so far, of the records that are routed.
     #[must_use]
     pub fn times(&self) -> TimeRange {
         self.times
+    }
+
+    /// Records that are not routed because they have no readable time and the [`Window`] does not begin at 0.
+    #[must_use]
+    pub fn undated(&self) -> u64 {
+        self.undated
     }
 
     /// Bad lines so far, by reason.
@@ -245,13 +280,19 @@ impl<'r> Router<'r> {
 impl Sink for Router<'_> {
     fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]) {
         let raw_time = |slot: &usize| fields.get(*slot).copied().flatten();
-        if let Some(at) = self
+        let at = self
             .routes
             .time_slots
             .iter()
             .filter_map(raw_time)
-            .find_map(time::parse_json)
+            .find_map(time::parse_json);
+        if let Some(window) = &self.routes.window
+            && !window.holds(at)
         {
+            self.undated += u64::from(at.is_none());
+            return;
+        }
+        if let Some(at) = at {
             self.times.take(at);
         }
         self.decisions.begin(fields);

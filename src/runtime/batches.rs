@@ -45,7 +45,12 @@ pub async fn page(
     after: Option<BatchCursor>,
     limit: u64,
 ) -> Result<Vec<BatchRow>> {
-    let query = BatchesQuery { span, after, limit };
+    let query = BatchesQuery {
+        span,
+        after,
+        limit,
+        unmet: None,
+    };
     call(env, Class::Ledger, ledger, "batches", &query).await
 }
 

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod ledger;
 pub mod outbox;
 pub mod registry;
+pub mod replay;
 
 use js_sys::Uint8Array;
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,6 +23,8 @@ pub enum Class {
     Outbox,
     /// Policies, webhooks and what is to be told; one object.
     Alerts,
+    /// A replay.
+    Replay,
 }
 
 impl Class {
@@ -31,6 +34,7 @@ impl Class {
             Self::Ledger => "LEDGER",
             Self::Outbox => "OUTBOX",
             Self::Alerts => "ALERTS",
+            Self::Replay => "REPLAY",
         }
     }
 }
