@@ -1,7 +1,7 @@
 //! logpush-edge: a Logpush receiver and router that runs as a Cloudflare Worker.
 //!
 //! The rooms, from the outside in (imports point down this list, never up): `runtime` (the only one that knows the
-//! `worker` SDK, which exists for the wasm target alone), `api`, `health`, `outbox`, `ledger`, `alerting`, `tail`,
+//! `worker` SDK, which exists for the wasm target alone), `api`, `health`, `replay`, `outbox`, `ledger`, `alerting`, `tail`,
 //! `destination`, `route`, `ecs`, `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
 
 #![warn(missing_docs)]
@@ -29,6 +29,7 @@ pub mod ledger;
 pub mod limits;
 pub mod logpush;
 pub mod outbox;
+pub mod replay;
 pub mod route;
 #[cfg(target_arch = "wasm32")]
 mod runtime;

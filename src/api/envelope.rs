@@ -76,6 +76,8 @@ pub enum ApiError {
         /// How many.
         objects: usize,
     },
+    /// 409, code 1011: the id of a replay that says something else, or that was deleted.
+    ReplayDiffers,
     /// 413, code 10413: the body is longer than the call takes.
     BodyTooLarge {
         /// How long it may be.
@@ -104,7 +106,7 @@ impl ApiError {
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::Conflict => 409,
+            Self::Conflict | Self::ReplayDiffers => 409,
             Self::Gone { .. } => 410,
             Self::BodyTooLarge { .. } => 413,
             Self::TooManyResults => 422,
@@ -124,6 +126,7 @@ impl ApiError {
             Self::UnknownDataset { .. } => 1008,
             Self::DeadLetterNotFound => 1009,
             Self::TooManySessions { .. } => 1010,
+            Self::ReplayDiffers => 1011,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
             Self::Unauthenticated => 10000,
@@ -162,6 +165,9 @@ impl fmt::Display for ApiError {
                 f,
                 "{what} has {most} sessions of Instant Logs, as many as it may have: end one (DELETE logpush/edge/jobs/{{id}}), \
                  or wait until one is over"
+            ),
+            Self::ReplayDiffers => f.write_str(
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
             ),
             Self::BodyTooLarge { max_bytes } => write!(f, "the request body must have at most {max_bytes} bytes"),
             Self::Gone { objects } => {

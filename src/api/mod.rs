@@ -13,6 +13,7 @@ mod jobs;
 mod logs;
 mod ownership;
 mod preview;
+mod replays;
 mod route;
 mod services;
 mod tail;
@@ -31,6 +32,9 @@ pub use jobs::{Content, handle};
 pub use logs::{Cursor, LogsCall, LogsRoute, Objects, Retrieve, listed, received_fields};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
+pub use replays::{
+    Action, Made, NewReplay, ReplayCall, ReplayRoute, ReplayServices, ReplayStore, handle_replays,
+};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
 pub use tail::{EdgeCall, EdgeRoute, EdgeServices, Opened, SessionStore, handle_edge};

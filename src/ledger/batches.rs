@@ -46,6 +46,9 @@ pub struct BatchesQuery {
     /// Of those, the ones that this is true of.
     #[serde(default)]
     pub rays: Option<RayQuestion>,
+    /// Only those that a job has not met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Unmet>,
 }
 
 /// What is asked about a batch's RayIDs.
@@ -65,6 +68,15 @@ pub struct NotedRays {
     pub batch_id: String,
     /// Its bounds.
     pub bounds: RayBounds,
+}
+
+/// Batches of which a job has no selection, not even an owed one, and that came before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The job.
+    pub job_id: u64,
+    /// Unix milliseconds.
+    pub received_before_millis: u64,
 }
 
 /// A batch, as its row tells.

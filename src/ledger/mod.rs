@@ -6,7 +6,7 @@
 mod batches;
 
 pub use batches::{
-    BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan, NotedRays, RayQuestion,
+    BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan, NotedRays, RayQuestion, Unmet,
 };
 
 use crate::ecs::Surprises;
@@ -95,6 +95,21 @@ pub struct Commit {
     pub rays: Option<RayBounds>,
     /// What each job selected.
     pub selections: Vec<JobSelection>,
+}
+
+/// A selection of a batch that was committed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSelection {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for, `YYYYMMDD`.
+    pub day: String,
+    /// The batch.
+    pub batch_id: String,
+    /// The selection; one of the same job that is there already stays.
+    pub selection: JobSelection,
 }
 
 /// What became of a commit.

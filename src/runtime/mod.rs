@@ -19,6 +19,7 @@ mod owed;
 mod pipeline;
 mod probe;
 mod push;
+mod replays;
 mod retrieval;
 mod slots;
 mod stats;
@@ -124,6 +125,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
+    replays::start_all(&env).await;
 }
 
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an

@@ -210,7 +210,9 @@ impl Batch<'_> {
             .await
             .map_err(unreachable_object)?;
         let mut selections = Vec::new();
-        for job_id in rows.into_iter().map(|row| row.job.id) {
+        // Nothing that comes is in the queue of a replay.
+        let rows = rows.into_iter().filter(|row| row.job.replay.is_none());
+        for job_id in rows.map(|row| row.job.id) {
             if !known.contains(&job_id)
                 && let Some(holding) = owed::holding(self.env, job_id, batch_id)
                     .await
@@ -231,6 +233,7 @@ impl Batch<'_> {
             last_event_millis: self.pipeline.last_event_millis(),
             segments: ready.segments,
             assembly: ready.assembly,
+            remember_for_good: false,
         };
         let name = instance_name(job_id);
         let answer: Result<AppendAnswer> = call_with_bytes(

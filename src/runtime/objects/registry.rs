@@ -1,7 +1,12 @@
 //! Jobs, and the names of the ledgers. One object for the deployment.
 //!
-//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers` and `sessions`. Called by
-//! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
+//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers`, `sessions` and
+//! `replays` (a deleted one stays, so that its id is not used again). Called by the API, by ingest (cached for seconds) and
+//! by outboxes before they push. An eviction loses nothing. No alarm.
+
+mod replays;
+
+pub use replays::{Created, Mark, NewReplayRow, ReplayRow, ReplaysQuery};
 
 mod sessions;
 
@@ -11,6 +16,7 @@ use super::{answer, now_millis, question, read_json};
 use crate::health::log::IngestTotals;
 use crate::ledger::EventSpan;
 use crate::logpush::job::Job;
+use crate::replay;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +43,10 @@ const MIGRATIONS: &[&str] = &["
     // `body`: JSON of the `Session`.
     "CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, scope TEXT NOT NULL,
         dataset TEXT NOT NULL, ends_at INTEGER NOT NULL, body TEXT NOT NULL);",
+    // `job`: whose outbox takes what is selected. `started`: the replay's own object knows it. `spec`: JSON of `replay::Spec`.
+    "CREATE TABLE replays (scope TEXT NOT NULL, id TEXT NOT NULL, dataset TEXT NOT NULL, job INTEGER NOT NULL,
+        digest TEXT NOT NULL, spec TEXT NOT NULL, created_at INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0,
+        deleted_at INTEGER, PRIMARY KEY (scope, id)) WITHOUT ROWID;",
 ];
 
 /// Which jobs.
@@ -200,6 +210,22 @@ impl DurableObject for Registry {
                 Ok((query, _)) => answer(self.ledgers_with_events(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/replays" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.replays(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/create-replay" => match question(&mut request).await {
+                Ok((new, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.create_replay(new))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/mark-replay" => match question(&mut request).await {
+                Ok((mark, _)) => answer(self.mark_replay(&mark)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/datasets" => answer(self.datasets()),
             "/ledgers" => answer(self.ledgers()),
             _ => Response::error("no such operation", 404),
@@ -240,7 +266,7 @@ impl Registry {
         rows.into_iter()
             .map(|row| {
                 Ok(JobRow {
-                    job: read_json(&row.body)?,
+                    job: self.following(read_json(&row.body)?)?,
                     deleted_at: row.deleted_at,
                 })
             })
@@ -261,6 +287,13 @@ impl Registry {
             return Err(worker::Error::RustError("the job got no id".to_owned()));
         };
         (job.id, job.version) = (id, 1);
+        if let Some(backfill) = &mut job.backfill {
+            // In the same transaction: a job that is there fills up, whatever becomes of the call.
+            let now = now_millis();
+            backfill.received_before_millis = replay::received_before(now);
+            let spec = replay::of_a_new_job(&job, now);
+            self.write_replay(&job.scope.to_string(), "", spec)?;
+        }
         let body = serde_json::to_string(&job)?;
         sql.run("UPDATE jobs SET body = ? WHERE id = ?", params![&body, id])?;
         Ok(job)
