@@ -17,7 +17,7 @@ import { Advice, root, run, say } from "./shell.mjs";
 const everything = ["rust", "npm", "wasm"];
 
 /** What is deployed or measured is never built the quick way. */
-const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "cost:count"];
+const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "bench:logs", "cost:count"];
 
 /** What each command needs installed, and what it does; the result is the exit code. */
 const commands = {
@@ -54,6 +54,7 @@ const commands = {
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  logs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/logs.ts", ...flags], { env }) },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
   "cost:count": {
     needs: everything,
@@ -75,6 +76,13 @@ const commands = {
     go: async (env, flags) => {
       await build(env, { folder: BENCH_BUILD, features: ["bench"] });
       return await run("node", ["scripts/bench-health.ts", ...flags], { env });
+    },
+  },
+  "bench:logs": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/bench-logs.ts", ...flags], { env });
     },
   },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },

@@ -5,9 +5,12 @@
 
 mod batches;
 
-pub use batches::{BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan};
+pub use batches::{
+    BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan, NotedRays, RayQuestion, Unmet,
+};
 
 use crate::ecs::Surprises;
+use crate::route::RayBounds;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -87,8 +90,26 @@ pub struct Commit {
     pub invalid: BTreeMap<String, u64>,
     /// The quarantine object, if there are bad lines.
     pub quarantine: Option<String>,
+    /// Between which RayIDs those of its records lie, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rays: Option<RayBounds>,
     /// What each job selected.
     pub selections: Vec<JobSelection>,
+}
+
+/// A selection of a batch that was committed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSelection {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for, `YYYYMMDD`.
+    pub day: String,
+    /// The batch.
+    pub batch_id: String,
+    /// The selection; one of the same job that is there already stays.
+    pub selection: JobSelection,
 }
 
 /// What became of a commit.
@@ -261,6 +282,7 @@ mod tests {
             invalid_lines: 1,
             invalid: BTreeMap::from([("not_json".into(), 1)]),
             quarantine: None,
+            rays: None,
             selections: vec![
                 JobSelection {
                     job_id: 1,

@@ -9,14 +9,16 @@
 mod batches;
 mod log;
 
-use super::{answer, now_millis, own_name, question};
+use super::registry::{JobRow, JobsQuery};
+use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
 use crate::ecs::Surprises;
 use crate::ledger::{
-    Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
-    minute_of, owed_retry_millis,
+    Commit, CommitResult, JobSelected, JobSelection, LateSelection, Lookup, Occurrence,
+    SelectionState, Summary, minute_of, owed_retry_millis,
 };
 use crate::outbox::Holding;
+use crate::replay::LATE_COMMIT_MILLIS;
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,9 @@ const MIGRATIONS: &[&str] = &["
     // What was odd in records made events.
     "CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
         PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;",
+    // Between which RayIDs those of a batch lie; NULL where that was not noted.
+    "ALTER TABLE batches ADD COLUMN ray_least TEXT;
+    ALTER TABLE batches ADD COLUMN ray_greatest TEXT;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -146,7 +151,19 @@ impl DurableObject for Ledger {
                 Ok((query, _)) => answer(self.batches(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/note-rays" => match question(&mut request).await {
+                Ok((noted, _)) => answer(self.note_rays(&noted)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/newest" => answer(self.newest()),
+            "/sum" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.sum(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/select" => match question::<LateSelection>(&mut request).await {
+                Ok((late, _)) => answer(self.select(&late).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/totals" => answer(self.totals_and_alarm().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),
@@ -197,15 +214,60 @@ impl Ledger {
         self.database.get()
     }
 
-    async fn commit(&self, commit: Commit) -> Result<CommitResult> {
+    async fn commit(&self, mut commit: Commit) -> Result<CommitResult> {
         self.make_known(&commit.scope, &commit.dataset, &commit.day)
             .await?;
+        if commit.received_at_millis + LATE_COMMIT_MILLIS < now_millis() {
+            self.owe_new_jobs(&mut commit).await?;
+        }
         let owes = |selection: &JobSelection| selection.state != SelectionState::Stored;
         // Before the row, because a row without an alarm would be owed for ever.
         if commit.selections.iter().any(owes) {
             self.arm_before(now_millis() + owed_retry_millis(0)).await?;
         }
         self.sql()?.atomically(|| self.write(&commit))
+    }
+
+    /// A selection that was made long after its batch was committed. It counts from now on, so the registry has to know
+    /// that this ledger counts something.
+    async fn select(&self, late: &LateSelection) -> Result<()> {
+        self.make_known(&late.scope, &late.dataset, &late.day)
+            .await?;
+        self.sql()?
+            .atomically(|| self.write_selection(&late.batch_id, &late.selection))
+    }
+
+    /// What took long to come may have met none of the jobs that were made meanwhile. Those that fill themselves up have
+    /// looked for it in vain by now, so they are owed it.
+    async fn owe_new_jobs(&self, commit: &mut Commit) -> Result<()> {
+        let query = JobsQuery {
+            scope: Some(commit.scope.clone()),
+            dataset: Some(commit.dataset.clone()),
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
+        let came = commit.received_at_millis;
+        for job in rows.into_iter().map(|row| row.job) {
+            let is_new = job
+                .backfill
+                .as_ref()
+                .is_some_and(|backfill| came < backfill.received_before_millis);
+            let known = commit.selections.iter();
+            if is_new && !known.into_iter().any(|one| one.job_id == job.id) {
+                commit.selections.push(JobSelection {
+                    job_id: job.id,
+                    records: 0,
+                    bytes: 0,
+                    minute: minute_of(came),
+                    surprises: Surprises::default(),
+                    state: SelectionState::Owed {
+                        reason: "it came while the job was made".to_owned(),
+                    },
+                });
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
@@ -217,7 +279,8 @@ impl Ledger {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
                 "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
-                    bytes_compressed, invalid_lines, quarantine) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    bytes_compressed, invalid_lines, quarantine, ray_least, ray_greatest)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &commit.batch_id,
                     &commit.object,
@@ -229,7 +292,9 @@ impl Ledger {
                     commit.bytes_raw,
                     commit.bytes_compressed,
                     commit.invalid_lines,
-                    commit.quarantine.as_deref()
+                    commit.quarantine.as_deref(),
+                    commit.rays.as_ref().map(|rays| rays.least.as_str()),
+                    commit.rays.as_ref().map(|rays| rays.greatest.as_str())
                 ],
             )?;
             let size = log::size_column(commit.bytes_raw);

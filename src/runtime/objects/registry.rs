@@ -1,12 +1,22 @@
 //! Jobs, and the names of the ledgers. One object for the deployment.
 //!
-//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown) and `ledgers`. Called by
-//! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
+//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers`, `sessions` and
+//! `replays` (a deleted one stays, so that its id is not used again). Called by the API, by ingest (cached for seconds) and
+//! by outboxes before they push. An eviction loses nothing. No alarm.
+
+mod replays;
+
+pub use replays::{Created, Mark, NewReplayRow, ReplayRow, ReplaysQuery};
+
+mod sessions;
+
+pub use sessions::{Ending, RoutesQuery, Wanted};
 
 use super::{answer, now_millis, question, read_json};
 use crate::health::log::IngestTotals;
 use crate::ledger::EventSpan;
 use crate::logpush::job::Job;
+use crate::replay;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +40,13 @@ const MIGRATIONS: &[&str] = &["
     // before there were these columns.
     "ALTER TABLE ledgers ADD COLUMN first_event INTEGER;
     ALTER TABLE ledgers ADD COLUMN last_event INTEGER;",
+    // `body`: JSON of the `Session`.
+    "CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, scope TEXT NOT NULL,
+        dataset TEXT NOT NULL, ends_at INTEGER NOT NULL, body TEXT NOT NULL);",
+    // `job`: whose outbox takes what is selected. `started`: the replay's own object knows it. `spec`: JSON of `replay::Spec`.
+    "CREATE TABLE replays (scope TEXT NOT NULL, id TEXT NOT NULL, dataset TEXT NOT NULL, job INTEGER NOT NULL,
+        digest TEXT NOT NULL, spec TEXT NOT NULL, created_at INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0,
+        deleted_at INTEGER, PRIMARY KEY (scope, id)) WITHOUT ROWID;",
 ];
 
 /// Which jobs.
@@ -137,6 +154,26 @@ impl DurableObject for Registry {
                 Ok((query, _)) => answer(self.jobs(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/routes" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.wanted(query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/sessions" => match question::<String>(&mut request).await {
+                Ok((scope, _)) => answer(self.sessions(Some(&scope), None)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/open-session" => match question(&mut request).await {
+                Ok((session, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.open_session(session))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/end-session" => match question(&mut request).await {
+                Ok((ending, _)) => answer(self.end_session(&ending)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/create" => match question(&mut request).await {
                 Ok((job, _)) => answer(
                     self.database
@@ -171,6 +208,22 @@ impl DurableObject for Registry {
             },
             "/ledgers-with-events" => match question(&mut request).await {
                 Ok((query, _)) => answer(self.ledgers_with_events(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/replays" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.replays(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/create-replay" => match question(&mut request).await {
+                Ok((new, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.create_replay(new))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/mark-replay" => match question(&mut request).await {
+                Ok((mark, _)) => answer(self.mark_replay(&mark)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/datasets" => answer(self.datasets()),
@@ -213,7 +266,7 @@ impl Registry {
         rows.into_iter()
             .map(|row| {
                 Ok(JobRow {
-                    job: read_json(&row.body)?,
+                    job: self.following(read_json(&row.body)?)?,
                     deleted_at: row.deleted_at,
                 })
             })
@@ -234,6 +287,13 @@ impl Registry {
             return Err(worker::Error::RustError("the job got no id".to_owned()));
         };
         (job.id, job.version) = (id, 1);
+        if let Some(backfill) = &mut job.backfill {
+            // In the same transaction: a job that is there fills up, whatever becomes of the call.
+            let now = now_millis();
+            backfill.received_before_millis = replay::received_before(now);
+            let spec = replay::of_a_new_job(&job, now);
+            self.write_replay(&job.scope.to_string(), "", spec)?;
+        }
         let body = serde_json::to_string(&job)?;
         sql.run("UPDATE jobs SET body = ? WHERE id = ?", params![&body, id])?;
         Ok(job)
