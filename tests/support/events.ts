@@ -10,6 +10,17 @@ import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Cases of a `switch (pathname)` in a Worker's `fetch`: an object is put, and messages are sent. */
+export const PUT_AND_SEND = `
+      case "/test/put": {
+        const { etag, size } = await this.env.ARCHIVE.put(searchParams.get("key"), request.body);
+        return Response.json({ etag, size });
+      }
+      case "/test/send":
+        await this.env.EVENTS.sendBatch(await request.json());
+        return Response.json({});
+`;
+
 const WRAPPER = `
 import * as built from "./index.js";
 export * from "./index.js";
@@ -17,11 +28,13 @@ export * from "./index.js";
 const failures = new Map();
 const failing = (Base, name) => class extends Base {
   fetch(request) {
-    const what = name + new URL(request.url).pathname;
-    const left = failures.get(what) ?? 0;
-    if (left === 0) return super.fetch(request);
-    failures.set(what, left - 1);
-    return new Response("told to fail", { status: 500 });
+    const what = name + new URL(request.url).pathname + " of " + request.headers.get("x-instance");
+    for (const [told, left] of failures) {
+      if (!what.startsWith(told) || left === 0) continue;
+      failures.set(told, left - 1);
+      return new Response("told to fail", { status: 500 });
+    }
+    return super.fetch(request);
   }
 };
 export const Ledger = failing(built.Ledger, "Ledger");
@@ -31,13 +44,7 @@ export default class extends built.default {
   async fetch(request) {
     const { pathname, searchParams } = new URL(request.url);
     switch (pathname) {
-      case "/test/put": {
-        const { etag, size } = await this.env.ARCHIVE.put(searchParams.get("key"), request.body);
-        return Response.json({ etag, size });
-      }
-      case "/test/send":
-        await this.env.EVENTS.sendBatch(await request.json());
-        return Response.json({});
+      ${PUT_AND_SEND}
       case "/test/fail":
         failures.set(searchParams.get("what"), Number(searchParams.get("times")));
         return Response.json({});
@@ -48,8 +55,8 @@ export default class extends built.default {
 }
 `;
 
-/** Only what is between the two queues' names may differ from what is shipped. */
-function configured(main: string, consumer: Record<string, number>): string {
+/** The shipped configuration with the consumer of events switched on, and a producer to send them with; `consumer` are settings of it that a test wants otherwise. */
+export function withConsumer(main: string, consumer: Record<string, number> = {}): string {
   const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
   const block = /^# \[\[queues\.consumers\]\]\n(?:# .*\n)*/m;
   let active = block.exec(shipped)?.[0].replaceAll(/^# /gm, "") ?? "";
@@ -79,7 +86,7 @@ export async function eventWorker(consumer: Record<string, number> = {}) {
     logLevel: "error",
   });
   const configPath = join(folder, "wrangler.toml");
-  writeFileSync(configPath, configured(join(folder, "index.js"), consumer));
+  writeFileSync(configPath, withConsumer(join(folder, "index.js"), consumer));
   return { folder, configPath, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
@@ -114,7 +121,7 @@ export class EventSource {
     await this.#post("send", JSON.stringify(messages));
   }
 
-  /** The next so many calls of an operation fail, such as `Ledger/commit`. */
+  /** The next so many calls fail that begin so: `Ledger/commit of zones/…`. */
   async fail(what: string, times: number): Promise<void> {
     await this.#post(`fail?what=${encodeURIComponent(what)}&times=${times}`);
   }

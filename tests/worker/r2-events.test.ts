@@ -29,7 +29,8 @@ const tallyOf = (lines: readonly string[]) => {
   return counter.tally();
 };
 
-describe("an object that Logpush wrote", () => {
+// At once, because most of it is waiting.
+describe("an object that Logpush wrote", { concurrency: 8 }, () => {
   let built: Awaited<ReturnType<typeof eventWorker>>;
   let worker: TestWorker;
   let source: EventSource;
@@ -136,7 +137,7 @@ describe("an object that Logpush wrote", () => {
     test(`comes again when ${what} fails, and is counted once`, async (context) => {
       const { siem, scope, id } = await setUp(context);
       const lines = recordLines(4_000, 50);
-      await source.fail(what, 2);
+      await source.fail(`${what} of ${scope}/`, 2);
       await source.send(creation(await source.put(keyFor(scope), batchOf(lines))));
       await dataset(scope, ({ batches }) => batches === 1);
       assert.equal((await worker.settled(scope, id)).delivered.records, 50);
@@ -149,7 +150,7 @@ describe("an object that Logpush wrote", () => {
   test("is taken without a job that its outbox could not take it for, and the selection is made later from the object", async (context) => {
     const { siem, scope, id } = await setUp(context);
     const lines = recordLines(5_000, 50);
-    await source.fail("Outbox/append", 1);
+    await source.fail(`Outbox/append of job/${id}/`, 1);
     await source.send(creation(await source.put(keyFor(scope), batchOf(lines))));
     await siem.waitFor(() => siem.intake("key").tally.records === 50, 20_000, "what was owed");
     assert.equal((await worker.settled(scope, id)).delivered.records, 50);
@@ -281,7 +282,7 @@ test("paths that can not be followed are said in /stats, and events wait for bet
     const source = new EventSource(worker.url);
     const scope = freshScope();
     await source.send(creation(await source.put(keyFor(scope), batchOf(recordLines(0, 3)))));
-    await eventually("the event to be refused twice", () => worker.logs().filter((line) => line.includes("R2_EVENTS_PATHS")).length >= 2);
+    await eventually("the event to be put back", () => worker.logs().some((line) => line.includes("R2_EVENTS_PATHS")));
     assert.deepEqual((await worker.stats()).datasets, []);
     assert.deepEqual(await worker.keys("quarantine/"), []);
   } finally {
