@@ -70,7 +70,9 @@ export function withConsumer(main: string, consumer: Record<string, number> = {}
   return shipped
     .replace(block, active + producer)
     .replace(/^main = .*$/m, `main = "${main}"`)
-    .replace(/^\[build\]\ncommand = .*\n/m, "");
+    .replace(/^directory = "(.*)"$/m, (_, files: string) => `directory = ${JSON.stringify(join(root, files))}`)
+    // What there is to build is built.
+    .replace(/^\[build\]\n(?:[^[\n].*\n)*/m, "");
 }
 
 /** A folder with such a Worker; `consumer` are settings of the consumer that a test wants otherwise. */

@@ -99,7 +99,7 @@ export const Ledger = metered(built.Ledger, "Ledger");
 export const Outbox = metered(built.Outbox, "Outbox");
 export const Registry = metered(built.Registry, "Registry");
 export default class extends built.default {
-  fetch(request) {
+  async fetch(request) {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/meter") return Response.json(meter);
     watchBucket(this.env);
@@ -107,7 +107,7 @@ export default class extends built.default {
       ${PUT_AND_SEND}
     }
     add("Worker", "requests");
-    return during("Worker", () => super.fetch(request));
+    return await during("Worker", () => super.fetch(request));
   }
   queue(batch) {
     watchBucket(this.env);
