@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the outside in (imports point down this list, never up): `runtime` (the only one that knows the
 //! `worker` SDK, which exists for the wasm target alone), `api`, `health`, `replay`, `outbox`, `ledger`, `alerting`, `tail`,
-//! `destination`, `route`, `ecs`, `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
+//! `destination`, `route`, `ecs`, `events`, `batch`, `logpush`, and at the bottom `secret`, `limits` and `time`.
 
 #![warn(missing_docs)]
 // A panic strands whoever waits for a Durable Object, and input must not be able to cause one.
@@ -24,6 +24,7 @@ pub mod api;
 pub mod batch;
 pub mod destination;
 pub mod ecs;
+pub mod events;
 pub mod health;
 pub mod ledger;
 pub mod limits;

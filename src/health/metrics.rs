@@ -13,6 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -52,6 +53,8 @@ pub struct Metrics {
     pub jobs: Vec<JobMetrics>,
     /// Alerts; `None` when they could not be asked, and then they are left out.
     pub alerts: Option<AlertsSummary>,
+    /// Events of R2 that brought no batch, by name: group, dot, reason.
+    pub events: BTreeMap<String, u64>,
 }
 
 /// The two forms that Prometheus reads.
@@ -391,6 +394,12 @@ impl Metrics {
     fn write_service(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let one = std::iter::once(([("version", self.version)], 1.0));
         gauges(encoder, ("build_info", "The version that runs"), None, one)?;
+        let series = self.events.iter().map(|(name, count)| {
+            let (outcome, reason) = name.split_once('.').unwrap_or((name, ""));
+            ([("outcome", outcome), ("reason", reason)], *count)
+        });
+        let about = ("r2_events", "Events of R2 that brought no batch");
+        counters(encoder, about, None, series)?;
         let Some(alerts) = &self.alerts else {
             return Ok(());
         };
@@ -441,7 +450,6 @@ impl Collector for Metrics {
 mod tests {
     use super::*;
     use crate::health::log::{Attempt, IngestTotals};
-    use std::collections::BTreeMap;
 
     fn metrics() -> Metrics {
         let mut batch_bytes = Histogram::default();
@@ -485,6 +493,10 @@ mod tests {
                 outbox,
             }],
             alerts: Some(AlertsSummary::default()),
+            events: BTreeMap::from([
+                ("extra_copies".to_owned(), 1),
+                ("skipped.other_path".to_owned(), 4),
+            ]),
         }
     }
 
@@ -514,6 +526,8 @@ mod tests {
             let same = [
                 "logpush_edge_build_info{version=\"1.2.3\"} 1.0",
                 "logpush_edge_open_alerts 0.0",
+                "logpush_edge_r2_events_total{outcome=\"extra_copies\",reason=\"\"} 1",
+                "logpush_edge_r2_events_total{outcome=\"skipped\",reason=\"other_path\"} 4",
                 "logpush_edge_batches_total{scope=\"zones/z\",dataset=\"dns_logs\"} 1",
                 "logpush_edge_invalid_total{scope=\"zones/z\",dataset=\"dns_logs\",reason=\"not_json\"} 2",
                 "logpush_edge_batch_size_bytes_count{scope=\"zones/z\",dataset=\"dns_logs\"} 1",

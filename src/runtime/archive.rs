@@ -189,6 +189,13 @@ impl Archive {
         Ok(())
     }
 
+    /// Nothing is to be written: somebody else has made the object, of `bytes`.
+    pub fn leave_in_place(&mut self, bytes: u64) {
+        self.held.clear();
+        self.held_bytes = 0;
+        self.target = Target::Ended(Archived::Stored(bytes));
+    }
+
     /// With its last byte written a put can no longer be given up.
     async fn write_but_the_last(&mut self, block: &Uint8Array) -> Result<(), String> {
         if let Target::Stream { bytes_to_come, .. } = &mut self.target {

@@ -89,6 +89,17 @@ extern "C" {
     fn get_random_values(bytes: &Uint8Array) -> Result<Uint8Array, JsValue>;
 }
 
+#[wasm_bindgen(module = "cloudflare:workers")]
+extern "C" {
+    #[wasm_bindgen(thread_local_v2, js_name = env)]
+    static ENV: JsValue;
+}
+
+/// What the deployment sets, where nobody hands it down. Bindings and variables are those that handlers and objects get.
+pub fn env() -> worker::Env {
+    ENV.with(|env| env.clone().unchecked_into())
+}
+
 /// WebCrypto.
 pub mod subtle {
     use super::{Array, JsValue, Promise, Uint8Array, wasm_bindgen};

@@ -8,6 +8,7 @@ mod batches;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod events;
 mod graphql;
 mod ingest;
 mod jobs;
@@ -27,11 +28,13 @@ mod stored;
 mod tail;
 
 use crate::api::Access;
+use crate::logpush::catalogue;
 use crate::logpush::instant_logs::SESSIONS_PATH;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
 use std::future::Future;
 use std::rc::Rc;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{
@@ -128,6 +131,13 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     replays::start_all(&env).await;
 }
 
+/// Messages of a queue: events of R2. Not by the SDK's macro, which hides how often a message has come, and makes a panic of
+/// an error.
+#[wasm_bindgen]
+pub async fn queue(messages: events::Messages, env: Env, _context: JsValue) {
+    events::consume(&messages, &env).await;
+}
+
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an
 /// attempt holds is let go. The runtime would otherwise stop in the middle and leave all of it in memory.
 async fn to_its_end(
@@ -166,11 +176,7 @@ fn target(path: &str) -> Option<ingest::Target> {
     let kind = ScopeKind::from_path(parts.next()?)?;
     let scope = Scope::new(kind, parts.next()?).ok()?;
     let dataset = parts.next()?;
-    let is_name = (1..=256).contains(&dataset.len())
-        && dataset
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    (is_name && parts.next().is_none()).then(|| ingest::Target {
+    (catalogue::is_name(dataset) && parts.next().is_none()).then(|| ingest::Target {
         scope,
         dataset: dataset.to_owned(),
     })

@@ -14,8 +14,8 @@ use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
 use crate::ecs::Surprises;
 use crate::ledger::{
-    Commit, CommitResult, JobSelected, JobSelection, LateSelection, Lookup, Occurrence,
-    SelectionState, Summary, minute_of, owed_retry_millis,
+    Commit, CommitResult, JobSelected, JobSelection, LateSelection, Lookup, Occurrence, SeenObject,
+    SelectionState, Sight, Summary, minute_of, owed_retry_millis,
 };
 use crate::outbox::Holding;
 use crate::replay::LATE_COMMIT_MILLIS;
@@ -66,6 +66,9 @@ const MIGRATIONS: &[&str] = &["
     // Between which RayIDs those of a batch lie; NULL where that was not noted.
     "ALTER TABLE batches ADD COLUMN ray_least TEXT;
     ALTER TABLE batches ADD COLUMN ray_greatest TEXT;",
+    // Objects that Logpush wrote itself, and the batches in them. In a table of its own, so that batches which come by HTTP
+    // do not pay for it.
+    "CREATE TABLE objects (object TEXT PRIMARY KEY, etag TEXT NOT NULL, batch TEXT NOT NULL) WITHOUT ROWID;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -86,6 +89,26 @@ pub struct Count {
     /// The UTC day that the ledger is for.
     pub day: String,
     /// When, unix milliseconds.
+    pub at_millis: u64,
+    /// The object that it came in, if Logpush wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenObject>,
+}
+
+/// A question after an object that Logpush wrote itself. One that is known is counted as a duplicate.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SightQuery {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for.
+    pub day: String,
+    /// Its key.
+    pub object: String,
+    /// Which of the objects that this key has had.
+    pub etag: String,
+    /// When the event came, unix milliseconds.
     pub at_millis: u64,
 }
 
@@ -133,6 +156,10 @@ impl DurableObject for Ledger {
             },
             "/lookup" => match question::<String>(&mut request).await {
                 Ok((batch_id, _)) => answer(self.lookup(&batch_id)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/sight" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.sight(&query).await),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/count" => match question(&mut request).await {
@@ -328,6 +355,9 @@ impl Ledger {
         } else {
             self.add_occurrence(minute, Occurrence::Duplicate)?;
         }
+        if let Some(etag) = &commit.etag {
+            self.remember(&commit.object, etag, &commit.batch_id)?;
+        }
         // Also for a duplicate: its attempt may have known a job that the first one did not.
         for selection in &commit.selections {
             self.write_selection(&commit.batch_id, selection)?;
@@ -422,7 +452,42 @@ impl Ledger {
     async fn count(&self, count: &Count) -> Result<()> {
         self.make_known(&count.scope, &count.dataset, &count.day)
             .await?;
-        self.add_occurrence(minute_of(count.at_millis), count.what)
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            if let Some(seen) = &count.seen {
+                self.remember(&seen.object, &seen.etag, &seen.batch_id)?;
+            }
+            self.add_occurrence(minute_of(count.at_millis), count.what)
+        })
+    }
+
+    fn remember(&self, object: &str, etag: &str, batch: &str) -> Result<()> {
+        self.sql()?.run(
+            "INSERT INTO objects (object, etag, batch) VALUES (?, ?, ?)
+                ON CONFLICT (object) DO UPDATE SET etag = excluded.etag, batch = excluded.batch",
+            params![object, etag, batch],
+        )
+    }
+
+    async fn sight(&self, query: &SightQuery) -> Result<Sight> {
+        #[derive(Deserialize)]
+        struct Seen {
+            etag: String,
+        }
+        let seen: Option<Seen> = self.sql()?.first(
+            "SELECT etag FROM objects WHERE object = ?",
+            params![&query.object],
+        )?;
+        Ok(match seen {
+            None => Sight::New,
+            Some(seen) if seen.etag == query.etag => {
+                self.make_known(&query.scope, &query.dataset, &query.day)
+                    .await?;
+                self.add_occurrence(minute_of(query.at_millis), Occurrence::Duplicate)?;
+                Sight::Known
+            }
+            Some(_) => Sight::Overwritten,
+        })
     }
 
     fn lookup(&self, batch_id: &str) -> Result<Lookup> {
