@@ -33,6 +33,10 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         // No reason to show nothing else.
         worker::console_error!("metrics of alerts: {e}");
     }
+    let keeping = super::lifecycle::keeping(env).await;
+    if let Err(e) = &keeping {
+        worker::console_error!("metrics of what is kept: {e}");
+    }
     let jobs = outboxes.into_iter().map(|(row, outbox)| JobMetrics {
         scope: row.job.scope.to_string(),
         dataset: row.job.dataset,
@@ -48,5 +52,6 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         datasets,
         jobs: jobs.collect(),
         alerts: alerts.ok(),
+        keeping: keeping.ok(),
     })
 }

@@ -12,6 +12,7 @@ mod graphql;
 mod ingest;
 mod jobs;
 mod js;
+mod lifecycle;
 mod log;
 mod metrics;
 mod objects;
@@ -110,8 +111,10 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
 
 /// The cron trigger.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
+    // The time for which the trigger was set: a test sets a later one, and waits for nothing.
+    lifecycle::look_after(&env, event.schedule() as u64).await;
 }
 
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an

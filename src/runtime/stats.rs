@@ -132,6 +132,8 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     if let Some(members) = document.as_object_mut() {
         let alerts = super::alerts::stats(env, scope.as_deref(), dataset.as_deref()).await;
         members.insert("alerts".to_owned(), alerts);
+        let archive = super::lifecycle::stats(env, scope.as_deref(), dataset.as_deref()).await;
+        members.insert("archive".to_owned(), archive);
     }
     Response::from_json(&document)
 }

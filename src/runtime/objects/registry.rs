@@ -3,9 +3,14 @@
 //! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown) and `ledgers`. Called by
 //! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
 
+mod keeping;
+
+pub use keeping::{Due, DueJob, DueLedger, DueQuery, LookedAfterJob, LookedAfterLedger};
+
 use super::{answer, now_millis, question, read_json};
 use crate::health::log::IngestTotals;
 use crate::ledger::EventSpan;
+use crate::lifecycle::{SpoolKeep, WalkKeep};
 use crate::logpush::job::Job;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
@@ -30,6 +35,7 @@ const MIGRATIONS: &[&str] = &["
     // before there were these columns.
     "ALTER TABLE ledgers ADD COLUMN first_event INTEGER;
     ALTER TABLE ledgers ADD COLUMN last_event INTEGER;",
+    keeping::TABLES,
 ];
 
 /// Which jobs.
@@ -132,6 +138,18 @@ impl DurableObject for Registry {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
+        macro_rules! asked {
+            ($work:expr) => {
+                match question(&mut request).await {
+                    Ok((asked, _)) => answer(
+                        self.database
+                            .get()
+                            .and_then(|sql| sql.atomically(|| $work(asked))),
+                    ),
+                    Err(e) => answer::<()>(Err(e)),
+                }
+            };
+        }
         match request.path().as_str() {
             "/jobs" => match question(&mut request).await {
                 Ok((query, _)) => answer(self.jobs(&query)),
@@ -175,6 +193,13 @@ impl DurableObject for Registry {
             },
             "/datasets" => answer(self.datasets()),
             "/ledgers" => answer(self.ledgers()),
+            "/due" => asked!(|query| self.due(&query)),
+            "/looked-after-ledger" => asked!(|looked| self.looked_after_ledger(&looked)),
+            "/looked-after-job" => asked!(|looked| self.looked_after_job(&looked)),
+            "/found-ledger" => asked!(|ledger| self.found_ledger(&ledger)),
+            "/spool-swept" => asked!(|keep: SpoolKeep| self.remember("spool", &keep)),
+            "/walked" => asked!(|keep: WalkKeep| self.remember("walk", &keep)),
+            "/keeping" => answer(self.keeping()),
             _ => Response::error("no such operation", 404),
         }
     }
@@ -298,7 +323,8 @@ impl Registry {
                 ledger.first_seen,
                 ledger.last_seen
             ],
-        )
+        )?;
+        self.look_soon(ledger)
     }
 
     fn ledgers(&self) -> Result<Vec<LedgerRow>> {
