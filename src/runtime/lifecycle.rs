@@ -29,6 +29,9 @@ use worker::{Bucket, Env, Result};
 /// Ledgers, and outboxes, that one run looks after. Each is some calls of its own, and a run may make 1,000.
 const LOOKS_PER_RUN: u64 = 20;
 
+/// Calls that one ledger with many objects gets in one run; it goes on in the next one.
+const CALLS_PER_LEDGER: usize = 10;
+
 /// Pages of the spool that one run looks at: up to 1,000 objects each.
 const SPOOL_PAGES_PER_RUN: usize = 5;
 
@@ -141,12 +144,19 @@ impl Run<'_> {
             keep,
         } = ledger;
         let wants_sweep = schedule::wants_sweep(&keep, last_seen, self.at);
-        let tend = Tend {
+        let mut tend = Tend {
             now_millis: self.at,
             retention: self.retention,
             going: wants_sweep.then(|| keep.going.clone().unwrap_or_default()),
         };
-        let tended: Tended = call(self.env, Class::Ledger, &name, "tend", &tend).await?;
+        let mut tended: Tended = call(self.env, Class::Ledger, &name, "tend", &tend).await?;
+        for _ in 1..CALLS_PER_LEDGER {
+            if tended.going.is_none() || self.is_over() {
+                break;
+            }
+            tend.going = tended.going;
+            tended = call(self.env, Class::Ledger, &name, "tend", &tend).await?;
+        }
         let keep = LedgerKeep {
             facts: tended.facts,
             swept_at: match tended.sweep {
@@ -234,8 +244,9 @@ impl Run<'_> {
                                 scope,
                                 dataset,
                                 day: date,
-                                first_seen: self.at.saturating_sub(schedule::FIRST_LOOK_MILLIS),
-                                last_seen: self.at.saturating_sub(schedule::FIRST_LOOK_MILLIS),
+                                // Somebody may be about to commit: judged when that is over.
+                                first_seen: self.at,
+                                last_seen: self.at,
                             };
                             let (): () = registry(self.env, "found-ledger", &found).await?;
                         }

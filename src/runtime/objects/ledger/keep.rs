@@ -11,8 +11,9 @@ use crate::runtime::{archive, config};
 use serde::{Deserialize, Serialize};
 use worker::Result;
 
-/// Pages of the bucket's listing that are looked at in one call: some thousand objects, and a scan of the rows for each.
-const PAGES_PER_CALL: usize = 5;
+/// Pages of the bucket's listing that are looked at in one call: 1,000 objects and a scan of the rows each. Batches may be
+/// committed in between.
+const PAGES_PER_CALL: usize = 2;
 
 /// Rows of batches that are removed in one transaction, and in one call.
 const REMOVED_AT_ONCE: usize = 1_000;

@@ -121,10 +121,13 @@ impl Registry {
         let sql = self.sql()?;
         let known: String = self.remembered("retention")?;
         if known != query.retention {
-            sql.run(
-                "UPDATE ledgers SET look_at = ?1 WHERE look_at > ?1",
-                params![query.now_millis],
-            )?;
+            // At first nothing has been looked at under another one.
+            if !known.is_empty() {
+                sql.run(
+                    "UPDATE ledgers SET look_at = ?1 WHERE look_at > ?1 AND kept IS NOT NULL",
+                    params![query.now_millis],
+                )?;
+            }
             self.remember("retention", &query.retention)?;
         }
         #[derive(Deserialize)]
