@@ -7,9 +7,12 @@ use super::retention::{DAY_MILLIS, Retention};
 /// attempt that dies is made good by the next one.
 pub const ORPHAN_MILLIS: u64 = DAY_MILLIS;
 
-/// When a ledger is looked after for the first time: batches of a day come for little longer than the day, and what the
-/// last attempts left has to be [`ORPHAN_MILLIS`] old by then.
-pub const FIRST_LOOK_MILLIS: u64 = 2 * DAY_MILLIS + 3_600_000;
+/// How long after a ledger last said that it takes batches all that it took can be judged: it may go on for an hour.
+const SETTLED_MILLIS: u64 = ORPHAN_MILLIS + 2 * 3_600_000;
+
+/// When a ledger is looked after for the first time, after its first batch: those of a day come for little longer than the
+/// day. So one look judges all of it.
+pub const FIRST_LOOK_MILLIS: u64 = DAY_MILLIS + 2 * 3_600_000 + SETTLED_MILLIS;
 
 /// How often a ledger is looked after in which nothing was found: somebody may delete an object at any time.
 const AGAIN_MILLIS: u64 = 30 * DAY_MILLIS;
@@ -35,7 +38,7 @@ pub fn wants_sweep(keep: &LedgerKeep, last_seen: u64, now_millis: u64) -> bool {
     let age = now_millis.saturating_sub(swept_at);
     // What it took last was too young to be judged then.
     let was_early =
-        swept_at < last_seen + FIRST_LOOK_MILLIS && now_millis >= last_seen + FIRST_LOOK_MILLIS;
+        swept_at < last_seen + SETTLED_MILLIS && now_millis >= last_seen + SETTLED_MILLIS;
     keep.going.is_some()
         || was_early
         || age >= AGAIN_MILLIS
@@ -54,12 +57,12 @@ pub fn next_look(keep: &LedgerKeep, last_seen: u64, retention: &Retention, now_m
     let is_over = facts.rows == 0 && keep.sweep.objects == 0 && keep.sweep.findings() == 0;
     let mut next = if keep.sweep.findings() > 0 || facts.oldest_owed_at.is_some() {
         tomorrow
-    } else if is_over && now_millis >= last_seen + FIRST_LOOK_MILLIS {
+    } else if is_over && now_millis >= last_seen + SETTLED_MILLIS {
         now_millis + OVER_MILLIS
     } else {
         now_millis + AGAIN_MILLIS
     };
-    let settled = last_seen + FIRST_LOOK_MILLIS;
+    let settled = last_seen + SETTLED_MILLIS;
     if settled > now_millis {
         next = next.min(settled);
     }
@@ -132,12 +135,14 @@ mod tests {
     fn a_ledger_is_looked_after_when_something_may_have_changed() {
         let ago = |days: u64| NOW - days * DAY_MILLIS;
         assert_eq!(days_until_next(&keep(5, ago(50)), ago(50), None), 30.0);
-        // It has taken batches an hour ago: once more when the last of them are old enough.
-        let hour = 1.0 / 24.0;
-        assert!((days_until_next(&keep(5, ago(1)), NOW - 3_600_000, None) - 2.0).abs() < 1e-9);
         let near = |found: f64, expected: f64| {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}")
         };
+        // It has taken batches an hour ago: once more when the last of them are old enough.
+        near(
+            days_until_next(&keep(5, ago(1)), NOW - 3_600_000, None),
+            25.0 / 24.0,
+        );
         // Kept for 40 days, and two more until its object is gone for sure.
         near(days_until_next(&keep(5, ago(20)), ago(19), Some(40)), 22.0);
         near(days_until_next(&keep(5, ago(5)), ago(4), Some(90)), 30.0);
@@ -152,7 +157,6 @@ mod tests {
         near(days_until_next(&owing, ago(50), None), 1.0);
         found.going = Some(Going::default());
         near(days_until_next(&found, ago(50), None), 0.0);
-        assert!(hour > 0.0);
     }
 
     #[test]
@@ -165,7 +169,8 @@ mod tests {
         assert!(wants_sweep(&LedgerKeep::default(), last_seen, NOW));
         assert!(!wants_sweep(&swept(1), last_seen, NOW));
         assert!(!wants_sweep(&swept(7), last_seen, NOW));
-        assert!(wants_sweep(&swept(8), last_seen, NOW), "it was early");
+        assert!(!wants_sweep(&swept(8), last_seen, NOW));
+        assert!(wants_sweep(&swept(9), last_seen, NOW), "it was early");
         assert!(wants_sweep(&swept(30), 0, NOW));
         let mut found = swept(1);
         found.sweep.orphans.note("k", 1);
