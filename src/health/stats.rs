@@ -370,7 +370,7 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
             "duration_millis": recent.duration_millis,
         })),
         "selected": {"batches": selected.batches, "records": selected.records, "bytes": selected.bytes},
-        "owed": {"batches": selected.owed_batches},
+        "owed": {"batches": selected.owed_batches, "gone": selected.gone_batches},
         "surprises": selected.surprises,
         "delivered": {
             "records": outbox.delivered_records,

@@ -181,6 +181,8 @@ pub struct JobSelected {
     pub bytes: u64,
     /// Batches whose selection is still owed.
     pub owed_batches: u64,
+    /// Batches whose selection was owed and can not be made any more, because the archived object is gone.
+    pub gone_batches: u64,
     /// What was odd in the records that were written out as events.
     pub surprises: Surprises,
 }
@@ -267,6 +269,7 @@ impl Summary {
             sum.records += selected.records;
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
+            sum.gone_batches += selected.gone_batches;
             sum.surprises.add(&selected.surprises);
         }
         for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {

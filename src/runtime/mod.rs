@@ -13,6 +13,7 @@ mod graphql;
 mod ingest;
 mod jobs;
 mod js;
+mod lifecycle;
 mod log;
 mod metrics;
 mod objects;
@@ -126,9 +127,11 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
 
 /// The cron trigger.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
     replays::start_all(&env).await;
+    // The time for which the trigger was set: a test sets a later one, and waits for nothing.
+    lifecycle::look_after(&env, event.schedule() as u64).await;
 }
 
 /// Messages of a queue: events of R2. Not by the SDK's macro, which hides how often a message has come, and makes a panic of

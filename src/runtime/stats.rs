@@ -146,6 +146,8 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
         let counts = super::events::counted(env, minutes).await?;
         let problem = config::paths(env).err().map(|e| e.to_string());
         members.insert("r2_events".to_owned(), events_value(&counts, problem));
+        let archive = super::lifecycle::stats(env, scope.as_deref(), dataset.as_deref()).await;
+        members.insert("archive".to_owned(), archive);
     }
     Response::from_json(&document)
 }

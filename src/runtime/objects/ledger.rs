@@ -7,7 +7,10 @@
 //! The alarm makes owed selections from the archived objects.
 
 mod batches;
+mod keep;
 mod log;
+
+pub use keep::{Tend, Tended};
 
 use super::registry::{JobRow, JobsQuery};
 use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
@@ -21,6 +24,7 @@ use crate::outbox::Holding;
 use crate::replay::LATE_COMMIT_MILLIS;
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
+use crate::runtime::push::SourceError;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
@@ -69,6 +73,14 @@ const MIGRATIONS: &[&str] = &["
     // Objects that Logpush wrote itself, and the batches in them. In a table of its own, so that batches which come by HTTP
     // do not pay for it.
     "CREATE TABLE objects (object TEXT PRIMARY KEY, etag TEXT NOT NULL, batch TEXT NOT NULL) WITHOUT ROWID;",
+    // Batches received before `expired_before` have lost their objects; counters of all time. Selections that can not be
+    // made any more, because the object was gone before they were.
+    "CREATE TABLE keeping (one INTEGER PRIMARY KEY CHECK (one = 1), expired_before INTEGER NOT NULL DEFAULT 0,
+        expired_batches INTEGER NOT NULL DEFAULT 0, expired_bytes INTEGER NOT NULL DEFAULT 0,
+        removed_rows INTEGER NOT NULL DEFAULT 0);
+    INSERT INTO keeping (one) VALUES (1);
+    ALTER TABLE selections ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job_minutes ADD COLUMN gone_batches INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -189,6 +201,10 @@ impl DurableObject for Ledger {
             },
             "/select" => match question::<LateSelection>(&mut request).await {
                 Ok((late, _)) => answer(self.select(&late).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/tend" => match question(&mut request).await {
+                Ok((tend, _)) => answer(self.tend(tend).await),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/totals" => answer(self.totals_and_alarm().await),
@@ -538,7 +554,7 @@ impl Ledger {
         }
         for JobSum { job, selected } in sql.rows(
             "SELECT job, sum(batches) AS batches, sum(records) AS records, sum(bytes) AS bytes,
-                sum(owed_batches) AS owed_batches FROM job_minutes WHERE minute BETWEEN ? AND ? GROUP BY job",
+                sum(owed_batches) AS owed_batches, sum(gone_batches) AS gone_batches FROM job_minutes WHERE minute BETWEEN ? AND ? GROUP BY job",
             between(),
         )? {
             summary.jobs.insert(job, selected);
@@ -584,7 +600,15 @@ impl Ledger {
             };
             match owed::settle(&self.env, &debt).await {
                 Ok(settled) => self.settled(&row, &settled)?,
-                Err(reason) => {
+                Err(SourceError::Gone { object, .. }) => {
+                    worker::console_error!(
+                        "{object} is not in the bucket any more: job {} can not get what it selects of it",
+                        row.job
+                    );
+                    self.give_up(&row)?;
+                }
+                Err(e) => {
+                    let reason = e.into_reason();
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
                         "UPDATE selections SET attempts = attempts + 1, next_at = ?, owed = ? WHERE batch = ? AND job = ?",
@@ -602,6 +626,22 @@ impl Ledger {
             params![],
         )?;
         Ok(next.and_then(|next| next.next_at))
+    }
+
+    /// The object is gone, and the outbox has nothing of it: there is nothing left to make the selection of, or to wait for.
+    fn give_up(&self, row: &OwedRow) -> Result<()> {
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            sql.run(
+                "UPDATE selections SET owed = NULL, gone = 1 WHERE batch = ? AND job = ?",
+                params![&row.batch, row.job],
+            )?;
+            sql.run(
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1, gone_batches = gone_batches + 1 WHERE job = ?2
+                    AND minute = (SELECT max(minute) FROM job_minutes WHERE job = ?2 AND minute <= ?1 AND owed_batches > 0)",
+                params![row.minute, row.job],
+            )
+        })
     }
 
     fn settled(&self, row: &OwedRow, settled: &owed::Settled) -> Result<()> {

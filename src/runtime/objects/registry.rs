@@ -5,9 +5,11 @@
 //! Called by the API, by ingest (cached for seconds), by outboxes before they push and by the consumer of events. An eviction
 //! loses nothing. No alarm.
 
+mod keeping;
 mod replays;
 mod sessions;
 
+pub use keeping::{Due, DueJob, DueLedger, DueQuery, LookedAfterJob, LookedAfterLedger};
 pub use replays::{Created, Mark, NewReplayRow, ReplayRow, ReplaysQuery};
 pub use sessions::{Ending, RoutesQuery, Wanted};
 
@@ -15,6 +17,7 @@ use super::ledger::MinuteRange;
 use super::{answer, now_millis, question, read_json};
 use crate::health::log::{HOUR_MILLIS, IngestTotals};
 use crate::ledger::EventSpan;
+use crate::lifecycle::{SpoolKeep, WalkKeep};
 use crate::logpush::job::Job;
 use crate::replay;
 use crate::runtime::js::sql::{Database, Sql, params};
@@ -50,6 +53,7 @@ const MIGRATIONS: &[&str] = &["
     // Events of R2 that brought no batch, by name. By the hour, so that the rows of years need no making coarser.
     "CREATE TABLE events (hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (hour, name))
         WITHOUT ROWID;",
+    keeping::TABLES,
 ];
 
 /// Which jobs.
@@ -161,6 +165,18 @@ impl DurableObject for Registry {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
+        macro_rules! asked {
+            ($work:expr) => {
+                match question(&mut request).await {
+                    Ok((asked, _)) => answer(
+                        self.database
+                            .get()
+                            .and_then(|sql| sql.atomically(|| $work(asked))),
+                    ),
+                    Err(e) => answer::<()>(Err(e)),
+                }
+            };
+        }
         match request.path().as_str() {
             "/jobs" => match question(&mut request).await {
                 Ok((query, _)) => answer(self.jobs(&query)),
@@ -252,6 +268,13 @@ impl DurableObject for Registry {
             },
             "/datasets" => answer(self.datasets()),
             "/ledgers" => answer(self.ledgers()),
+            "/due" => asked!(|query| self.due(&query)),
+            "/looked-after-ledger" => asked!(|looked| self.looked_after_ledger(&looked)),
+            "/looked-after-job" => asked!(|looked| self.looked_after_job(&looked)),
+            "/found-ledger" => asked!(|ledger| self.found_ledger(&ledger)),
+            "/spool-swept" => asked!(|keep: SpoolKeep| self.remember("spool", &keep)),
+            "/walked" => asked!(|keep: WalkKeep| self.remember("walk", &keep)),
+            "/keeping" => answer(self.keeping()),
             _ => Response::error("no such operation", 404),
         }
     }
@@ -382,7 +405,8 @@ impl Registry {
                 ledger.first_seen,
                 ledger.last_seen
             ],
-        )
+        )?;
+        self.look_soon(ledger)
     }
 
     fn ledgers(&self) -> Result<Vec<LedgerRow>> {
