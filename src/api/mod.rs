@@ -28,7 +28,9 @@ pub use jobs::{Content, handle};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use route::{Call, Route};
-pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
+pub use services::{
+    ArrivedDataset, DestinationTester, JobRules, JobStore, NewestBatch, Services, StoreError,
+};
 
 /// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with
 /// everything escaped stays below half of it.
