@@ -14,7 +14,8 @@ const INPUTS = ["src", "dashboard", "Cargo.toml", "Cargo.lock", ".cargo/config.t
 /** With LOGPUSH_EDGE_QUICK, somebody who works on the Worker waits 6 s for a change instead of 100. */
 const profile = (env) => (env.LOGPUSH_EDGE_QUICK ? ["--profile", "quick", "--no-opt"] : ["--release"]);
 
-export async function build(env, { flags = profile(env), folder = "build", features = [] } = {}) {
+/** With a `signal` it goes on beside something else: quietly, and until it is told to end. */
+export async function build(env, { flags = profile(env), folder = "build", features = [], signal } = {}) {
   const stampFile = join(root, folder, ".built-from");
   const args = [...flags, "--out-dir", folder, ...(features.length > 0 ? [".", "--features", features.join(",")] : [])];
   /** The outputs are part of it, so that a build made by hand with other flags does not pass for ours. */
@@ -28,7 +29,8 @@ export async function build(env, { flags = profile(env), folder = "build", featu
     }
     rmSync(stampFile, { force: true });
     say(`· worker-build ${args.join(" ")} …`);
-    const code = await run("worker-build", args, { env });
+    const { code, all } = signal ? await capture("worker-build", args, { env, signal }) : { code: await run("worker-build", args, { env }) };
+    if (code !== 0 && all) say(all);
     if (code !== 0) throw new Advice(`✗ The build failed (worker-build ended with ${code}).`);
     if (!existsSync(join(root, folder, "index.js"))) throw new Advice(`✗ worker-build left no ${folder}/index.js.`);
     // Somebody may have saved a file meanwhile; such a build is used once, and the next run builds again.

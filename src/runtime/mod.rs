@@ -4,6 +4,7 @@
 mod alerts;
 mod api;
 mod archive;
+mod batches;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
@@ -20,6 +21,7 @@ mod probe;
 mod push;
 mod slots;
 mod stats;
+mod stored;
 
 use crate::api::Access;
 use crate::logpush::scope::{Scope, ScopeKind};
