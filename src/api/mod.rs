@@ -16,6 +16,7 @@ mod route;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
 pub use alerting::{
@@ -31,6 +32,7 @@ pub use route::{Call, Route};
 pub use services::{
     ArrivedDataset, DestinationTester, JobRules, JobStore, NewestBatch, Services, StoreError,
 };
+pub use tokens::{parse_verify, verify};
 
 /// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with
 /// everything escaped stays below half of it.

@@ -7,7 +7,7 @@ use super::{alerts, config, jobs, preview};
 use crate::api::{
     Access, AlertingRoute, ApiError, ApiResponse, ArrivedDataset, CONTENT_MAX_BYTES, Content,
     JobRules, JobStore, MAX_REQUEST_BYTES, NewestBatch, OwnershipKey, Route, Services, StoreError,
-    authorize, handle as answer, presented_token,
+    authorize, handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -39,6 +39,12 @@ pub fn access(request: &Request, env: &Env) -> Result<Access> {
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     if let Some(response) = alerting(request, env).await? {
         return Ok(response);
+    }
+    if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
+        return match asked {
+            Ok(()) => respond(verify(access(request, env)?), None),
+            Err(error) => respond(error.into(), Some("GET")),
+        };
     }
     let route = Route::parse(request.method().as_ref(), &request.path());
     let allowed = match &route {
