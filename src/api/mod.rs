@@ -36,7 +36,9 @@ pub use replays::{
     Action, Made, NewReplay, ReplayCall, ReplayRoute, ReplayServices, ReplayStore, handle_replays,
 };
 pub use route::{Call, Route};
-pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
+pub use services::{
+    ArrivedDataset, DestinationTester, JobRules, JobStore, NewestBatch, Services, StoreError,
+};
 pub use tail::{EdgeCall, EdgeRoute, EdgeServices, Opened, SessionStore, handle_edge};
 pub use tokens::{parse_verify, verify};
 
