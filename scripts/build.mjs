@@ -1,26 +1,30 @@
-// Builds the Worker, unless the build that is there was made from exactly these inputs.
+// Builds the page, which takes no time, and the Worker, unless the build that is there was made from exactly these inputs.
 // `wrangler dev` and `wrangler deploy` run this through wrangler.toml, so the answer "up to date" has to come fast.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildPage } from "./page.mjs";
 import { Advice, alone, capture, root, run, say, seconds } from "./shell.mjs";
 
 /** A build whose feature `bench` gives it the stages of a batch alone. */
 export const BENCH_BUILD = join("target", "bench-build");
 
-const INPUTS = ["src", "dashboard", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
+const INPUTS = ["src", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
 
 /** With LOGPUSH_EDGE_QUICK, somebody who works on the Worker waits 6 s for a change instead of 100. */
 const profile = (env) => (env.LOGPUSH_EDGE_QUICK ? ["--profile", "quick", "--no-opt"] : ["--release"]);
 
-export async function build(env, { flags = profile(env), folder = "build", features = [] } = {}) {
+/** With a `signal` it goes on beside something else: quietly, and until it is told to end. */
+export async function build(env, { flags = profile(env), folder = "build", features = [], signal } = {}) {
   const stampFile = join(root, folder, ".built-from");
   const args = [...flags, "--out-dir", folder, ...(features.length > 0 ? [".", "--features", features.join(",")] : [])];
   /** The outputs are part of it, so that a build made by hand with other flags does not pass for ours. */
   const stamp = (inputs) => `${inputs} ${hashOf([folder], (path) => path !== stampFile)}\n`;
   return await alone("build", async () => {
     const start = performance.now();
+    const written = await buildPage();
+    if (written > 0) say(`✓ the page, ${written} files, ${seconds(start)}`);
     const inputs = await inputHash(env, args);
     if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp(inputs)) {
       say(`✓ ${folder} is up to date, ${seconds(start)}`);
@@ -28,7 +32,8 @@ export async function build(env, { flags = profile(env), folder = "build", featu
     }
     rmSync(stampFile, { force: true });
     say(`· worker-build ${args.join(" ")} …`);
-    const code = await run("worker-build", args, { env });
+    const { code, all } = signal ? await capture("worker-build", args, { env, signal }) : { code: await run("worker-build", args, { env }) };
+    if (code !== 0 && all) say(all);
     if (code !== 0) throw new Advice(`✗ The build failed (worker-build ended with ${code}).`);
     if (!existsSync(join(root, folder, "index.js"))) throw new Advice(`✗ worker-build left no ${folder}/index.js.`);
     // Somebody may have saved a file meanwhile; such a build is used once, and the next run builds again.

@@ -49,9 +49,9 @@ export async function run(command, args, { env = process.env, cwd = root } = {})
   return await exitCode(child, command);
 }
 
-/** Runs a command quietly: its output comes back as text. `onOutput` sees that there is life. */
-export async function capture(command, args, { env = process.env, cwd = root, onOutput = () => {} } = {}) {
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+/** Runs a command quietly: its output comes back as text. `onOutput` sees that there is life; `signal` ends it. */
+export async function capture(command, args, { env = process.env, cwd = root, onOutput = () => {}, signal } = {}) {
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], signal });
   let stdout = "";
   let all = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {

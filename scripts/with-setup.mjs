@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { benchInstructions } from "./bench-instructions.mjs";
 import { benchMicro } from "./bench-micro.mjs";
 import { BENCH_BUILD, build } from "./build.mjs";
-import { check, runWorkerTests } from "./check.mjs";
+import { check, pageTests, runWorkerTests } from "./check.mjs";
+import { withChromium } from "./chromium.mjs";
 import { withPrometheus } from "./prometheus.mjs";
 import { withPythonSdk } from "./python.mjs";
 import { setUp } from "./setup.mjs";
@@ -43,7 +44,7 @@ const commands = {
       return await run("node", ["scripts/demo.ts", ...flags], { env });
     },
   },
-  test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(withPrometheus(await withPythonSdk(env)), flags) },
+  test: { needs: [...everything, "lint", "s3"], go: async (env, flags) => await check(withChromium(withPrometheus(await withPythonSdk(env))), flags) },
   "test:conservation": {
     needs: everything,
     go: async (env, flags) => {
@@ -78,6 +79,14 @@ const commands = {
   },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
   "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
+  screenshots: {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      const browser = { ...env, LOGPUSH_EDGE_REQUIRE_CHROMIUM: "1", LOGPUSH_EDGE_SCREENSHOTS: "1" };
+      return await runWorkerTests(withChromium(browser), [...flags, ...pageTests()]);
+    },
+  },
   "test:worker": {
     needs: [...everything, "s3"],
     go: async (env, flags) => {
@@ -85,7 +94,7 @@ const commands = {
       // Named files are run by somebody who waits: the SDK is installed only for the file that wants it.
       const files = flags.filter((flag) => flag.endsWith(".ts"));
       const wanted = files.length === 0 || files.some((file) => file.includes("python"));
-      return await runWorkerTests(withPrometheus(wanted ? await withPythonSdk(env) : env), flags);
+      return await runWorkerTests(withChromium(withPrometheus(wanted ? await withPythonSdk(env) : env)), flags);
     },
   },
 };

@@ -17,6 +17,7 @@ mod route;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
 pub use access_jwt::{
@@ -34,6 +35,7 @@ pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
+pub use tokens::{parse_verify, verify};
 
 /// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with
 /// everything escaped stays below half of it.

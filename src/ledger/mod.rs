@@ -3,6 +3,10 @@
 //! The row is the commit point: a batch is received when its row is there. Rows are keyed by the batch id and selections
 //! by batch id and job, so a second commit of the same batch changes no counter.
 
+mod batches;
+
+pub use batches::{BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan};
+
 use crate::ecs::Surprises;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

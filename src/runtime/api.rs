@@ -8,7 +8,7 @@ use super::{alerts, config, jobs};
 use crate::api::{
     Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
     MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize, handle as answer,
-    presented_token,
+    parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -48,6 +48,12 @@ pub fn token(request: &Request) -> Result<Option<String>> {
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     if let Some(response) = alerting(request, env).await? {
         return Ok(response);
+    }
+    if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
+        return match asked {
+            Ok(()) => respond(verify(access(request, env)?), None),
+            Err(error) => respond(error.into(), Some("GET")),
+        };
     }
     let route = Route::parse(request.method().as_ref(), &request.path());
     let allowed = match &route {

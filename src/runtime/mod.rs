@@ -5,6 +5,7 @@ mod access;
 mod alerts;
 mod api;
 mod archive;
+mod batches;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
@@ -21,6 +22,7 @@ mod probe;
 mod push;
 mod slots;
 mod stats;
+mod stored;
 
 use crate::api::Access;
 use crate::logpush::scope::{Scope, ScopeKind};

@@ -1,14 +1,11 @@
 //! Making a selection again from the archived object, for a job whose outbox could not take it at once.
 
-use super::archive::CSV_METADATA;
 use super::config;
 use super::jobs;
-use super::js::BlockReader;
 use super::objects::registry::{JobRow, JobsQuery};
 use super::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
-use super::pipeline::Pipeline;
 use super::push::{self, Part, SourceError};
-use crate::batch::incoming::Incoming;
+use super::stored;
 use crate::ecs::Surprises;
 use crate::ledger::minute_of;
 use crate::logpush::job::Job;
@@ -200,45 +197,16 @@ pub async fn copy_all(env: &Env, job: &Job, object: &str) -> Result<Copied, Sour
 }
 
 async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Copied, SourceError> {
-    let text = |e: worker::Error| e.to_string();
-    let bucket = env.bucket(config::ARCHIVE).map_err(text)?;
-    let found = bucket.get(object).execute().await.map_err(text)?;
-    let metadata = found.as_ref().map(worker::Object::custom_metadata);
-    let mut metadata = metadata.transpose().map_err(text)?.unwrap_or_default();
-    let query = metadata.remove(CSV_METADATA);
-    let incoming = Incoming::new(
-        job.scope.kind(),
-        &job.dataset,
-        query.as_deref().unwrap_or_default(),
-    )
-    .map_err(|e| e.to_string())?;
-    let body = found
-        .as_ref()
-        .and_then(worker::Object::body)
-        .ok_or_else(|| SourceError::gone(object))?;
-    let stream = match body.response_body().map_err(text)? {
-        worker::ResponseBody::Stream(stream) => stream,
-        _ => return Err("the archived object has no stream".to_owned().into()),
-    };
-    let mut pipeline = Pipeline::new(None, routes, bucket).expecting(incoming);
-    let read = async {
-        let failed = |e| super::js::describe(&e);
-        let mut reader = BlockReader::new(&stream).map_err(failed)?;
-        while let Some(block) = reader.next().await.map_err(failed)? {
-            pipeline.feed(&block).await?;
-        }
-        pipeline.finish().await?;
-        let selections = pipeline.router.selections();
-        let (records, surprises) = selections
-            .first()
-            .map_or_else(Default::default, |selection| {
-                (selection.records, selection.surprises)
-            });
-        Ok::<_, String>((records, surprises, pipeline.ready(0).await?))
-    }
-    .await;
-    match read {
-        Ok((records, surprises, ready)) => Ok(Copied {
+    let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
+    let mut pipeline = stored::route(&bucket, &job.scope, &job.dataset, object, routes).await?;
+    let selections = pipeline.router.selections();
+    let (records, surprises) = selections
+        .first()
+        .map_or_else(Default::default, |selection| {
+            (selection.records, selection.surprises)
+        });
+    match pipeline.ready(0).await {
+        Ok(ready) => Ok(Copied {
             records,
             surprises,
             segments: ready.segments,

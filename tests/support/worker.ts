@@ -1,7 +1,8 @@
 // The built Worker for one test file: the shipped wrangler.toml and the build as it is, in memory, up in half a second;
 // and the few things that every test does with a Worker, whoever started it.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -124,6 +125,15 @@ export class Client {
       return job.waiting.records === 0 && job.parked.records === 0 && job.owed.batches === 0 ? job : undefined;
     });
   }
+}
+
+/** The shipped configuration with more bindings, in another folder; the path of the file. */
+export function configWith(folder: string, bindings: string): string {
+  const path = join(folder, "wrangler.toml");
+  const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
+  const here = shipped.replace(/^(main|directory) = "(.*)"$/gm, (_, key: string, file: string) => `${key} = ${JSON.stringify(join(root, file))}`);
+  writeFileSync(path, `${here}\n${bindings}`);
+  return path;
 }
 
 export class TestWorker extends Client {

@@ -6,6 +6,7 @@
 //! ingest and by `/stats`. An eviction loses nothing but the memory that the registry knows this ledger.
 //! The alarm makes owed selections from the archived objects.
 
+mod batches;
 mod log;
 
 use super::{answer, now_millis, own_name, question};
@@ -141,6 +142,11 @@ impl DurableObject for Ledger {
                 Ok((query, _)) => answer(self.log(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/batches" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.batches(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/newest" => answer(self.newest()),
             "/totals" => answer(self.totals_and_alarm().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),

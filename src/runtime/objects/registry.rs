@@ -5,6 +5,7 @@
 
 use super::{answer, now_millis, question, read_json};
 use crate::health::log::IngestTotals;
+use crate::ledger::EventSpan;
 use crate::logpush::job::Job;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ const MIGRATIONS: &[&str] = &["
     ALTER TABLE ledgers ADD COLUMN counted TEXT;
     CREATE TABLE datasets (scope TEXT NOT NULL, dataset TEXT NOT NULL, totals TEXT NOT NULL, PRIMARY KEY (scope, dataset))
         WITHOUT ROWID;",
+    // The times of the records of one that is closed, unix milliseconds; NULL while it is open, and for one that was closed
+    // before there were these columns.
+    "ALTER TABLE ledgers ADD COLUMN first_event INTEGER;
+    ALTER TABLE ledgers ADD COLUMN last_event INTEGER;",
 ];
 
 /// Which jobs.
@@ -84,6 +89,20 @@ pub struct Closing {
     pub last_seen: u64,
     /// All that it has counted.
     pub totals: IngestTotals,
+    /// The earliest and the latest time of its records, unix milliseconds, if it has any.
+    #[serde(default)]
+    pub event_millis: Option<(i64, i64)>,
+}
+
+/// Ledgers of a dataset with records in a span.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventsQuery {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// When.
+    pub span: EventSpan,
 }
 
 /// A dataset of a scope.
@@ -148,6 +167,10 @@ impl DurableObject for Registry {
                         .get()
                         .and_then(|sql| sql.atomically(|| self.close_ledger(&closing))),
                 ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/ledgers-with-events" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.ledgers_with_events(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/datasets" => answer(self.datasets()),
@@ -265,7 +288,8 @@ impl Registry {
         }
         self.sql()?.run(
             "INSERT INTO ledgers (name, scope, dataset, day, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)
-                ON CONFLICT (name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), open = 1, counted = NULL",
+                ON CONFLICT (name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), open = 1, counted = NULL,
+                first_event = NULL, last_event = NULL",
             params![
                 &ledger.name,
                 &ledger.scope,
@@ -281,6 +305,20 @@ impl Registry {
         self.sql()?.rows(
             "SELECT name, scope, dataset, day, first_seen, last_seen FROM ledgers ORDER BY name",
             params![],
+        )
+    }
+
+    /// By day. Those whose times are not known may have records in any span.
+    fn ledgers_with_events(&self, query: &EventsQuery) -> Result<Vec<LedgerRow>> {
+        self.sql()?.rows(
+            "SELECT name, scope, dataset, day, first_seen, last_seen FROM ledgers WHERE scope = ? AND dataset = ?
+                AND (last_event IS NULL OR last_event >= ?) AND (first_event IS NULL OR first_event < ?) ORDER BY day",
+            params![
+                &query.scope,
+                &query.dataset,
+                query.span.from_millis,
+                query.span.until_millis
+            ],
         )
     }
 
@@ -335,9 +373,15 @@ impl Registry {
             }
             sum.add(&closing.totals);
         })?;
+        let (first_event, last_event) = closing.event_millis.unzip();
         self.sql()?.run(
-            "UPDATE ledgers SET open = 0, counted = ? WHERE name = ?",
-            params![&serde_json::to_string(&closing.totals)?, &closing.name],
+            "UPDATE ledgers SET open = 0, counted = ?, first_event = ?, last_event = ? WHERE name = ?",
+            params![
+                &serde_json::to_string(&closing.totals)?,
+                first_event,
+                last_event,
+                &closing.name
+            ],
         )?;
         Ok(true)
     }

@@ -108,6 +108,7 @@ impl Ledger {
                 name: life.name,
                 last_seen: life.last_seen,
                 totals: self.totals()?,
+                event_millis: self.event_millis()?,
             };
             let is_closed: bool = call(
                 &self.env,
