@@ -51,7 +51,10 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     }
     if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
         return match asked {
-            Ok(()) => respond(verify(access(request, env)?), None),
+            Ok(()) => {
+                let has_token = token(request)?.is_some();
+                respond(verify(access(request, env).await?, has_token), None)
+            }
             Err(error) => respond(error.into(), Some("GET")),
         };
     }

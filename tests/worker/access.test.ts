@@ -55,6 +55,13 @@ describe("Cloudflare Access", () => {
     }
   });
 
+  test("the page is told what somebody may do who has no token, and so asks for none", async () => {
+    const verify = async (claims: object) => await call(worker, "GET", "/client/v4/user/tokens/verify", assertion(team.token({ ...claims })));
+    assert.deepEqual((await verify({})).json.result, { id: "access", status: "active", access: "read" });
+    assert.deepEqual((await verify({ email: "writer@example.com" })).json.result, { id: "access", status: "active", access: "write" });
+    assert.match((await verify({ exp: 1 })).says, /has expired/);
+  });
+
   test("a token of the API decides alone, whatever Access says", async () => {
     const headers = assertion(team.token({ email: "writer@example.com" }));
     const read = await call(worker, "POST", jobs, { ...headers, Authorization: "Bearer read-token" }, job);
