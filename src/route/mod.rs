@@ -8,6 +8,7 @@ mod plan;
 mod preview;
 mod sample;
 pub mod shape;
+mod tail;
 
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
@@ -15,6 +16,7 @@ pub use payload::{Payload, Segment};
 pub use preview::Preview;
 pub use sample::Sample;
 pub use shape::Shape;
+pub use tail::{TailRoute, Tailed};
 
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
@@ -102,6 +104,8 @@ pub struct Routes {
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
+    /// Sessions in which somebody watches.
+    pub tails: Vec<TailRoute>,
     plan: Plan,
 }
 
@@ -115,12 +119,24 @@ impl Routes {
         unreadable: Vec<u64>,
     ) -> Self {
         Self {
-            plan: Plan::new(&jobs),
+            plan: Plan::new(jobs.iter().map(|job| job.filter.as_ref())),
             projection,
             time_slots,
             jobs,
             unreadable,
+            tails: Vec::new(),
         }
+    }
+
+    /// The same with sessions, which are compiled for the same projection. Their filters are decided together with those of
+    /// jobs; nothing else of the jobs changes.
+    #[must_use]
+    pub fn with_tails(mut self, tails: Vec<TailRoute>) -> Self {
+        let of_jobs = self.jobs.iter().map(|job| job.filter.as_ref());
+        let of_tails = tails.iter().map(|tail| tail.filter.as_ref());
+        self.plan = Plan::new(of_jobs.chain(of_tails));
+        self.tails = tails;
+        self
     }
 }
 
@@ -169,8 +185,11 @@ pub struct Router<'r> {
     /// The record that is being written out.
     shaped: Vec<u8>,
     scratch: Scratch,
+    tailed: Vec<Tailed>,
     /// Payload bytes that may be held before the router says that it is full.
     pub budget: usize,
+    /// Bytes that may be held for one session; what is above is counted.
+    pub tail_budget: usize,
 }
 
 impl<'r> Router<'r> {
@@ -187,7 +206,9 @@ impl<'r> Router<'r> {
             held: 0,
             shaped: Vec::new(),
             scratch: Scratch::default(),
+            tailed: routes.tails.iter().map(|_| Tailed::default()).collect(),
             budget,
+            tail_budget: 0,
         }
     }
 
@@ -240,6 +261,21 @@ impl<'r> Router<'r> {
         self.held = self.held.saturating_sub(payload.len());
         payload
     }
+
+    /// What each session is shown, in the order of [`Routes::tails`]. The router begins anew with them.
+    pub fn take_tailed(&mut self) -> Vec<Tailed> {
+        let none = self.routes.tails.iter().map(|_| Tailed::default());
+        std::mem::replace(&mut self.tailed, none.collect())
+    }
+
+    fn show(&mut self, index: usize, line: &[u8], fields: &[Option<&[u8]>]) {
+        if let (Some(tail), Some(tailed)) =
+            (self.routes.tails.get(index), self.tailed.get_mut(index))
+            && tail.sample.is_none_or(|sample| sample.keeps(line))
+        {
+            tailed.take(tail, line, fields, self.tail_budget);
+        }
+    }
 }
 
 impl Sink for Router<'_> {
@@ -261,7 +297,10 @@ impl Sink for Router<'_> {
             let (Some(job), Some(selection)) =
                 (self.routes.jobs.get(index), self.selections.get_mut(index))
             else {
-                break;
+                // Behind the jobs are the sessions.
+                let index = index.saturating_sub(self.routes.jobs.len());
+                self.show(index, line, fields);
+                continue;
             };
             if job.sample.is_some_and(|sample| !sample.keeps(line)) {
                 continue;
