@@ -35,7 +35,9 @@ pub use jobs::{Content, handle};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use route::{Call, Route};
-pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
+pub use services::{
+    ArrivedDataset, DestinationTester, JobRules, JobStore, NewestBatch, Services, StoreError,
+};
 pub use tail::{EdgeCall, EdgeRoute, EdgeServices, Opened, SessionStore, handle_edge};
 pub use tokens::{parse_verify, verify};
 

@@ -13,7 +13,10 @@ mod tail;
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
-pub use preview::Preview;
+pub use preview::{
+    BATCH_MAX_RAW_BYTES, BATCH_MAX_RECORDS, BatchPreview, Preview, Refused, Stop,
+    VALUES_MAX_FIELDS, Value as PreviewValue,
+};
 pub use sample::Sample;
 pub use shape::Shape;
 pub use tail::{TailRoute, Tailed};

@@ -1,14 +1,14 @@
 //! Logpush's API over HTTP, with the registry as its store.
 
 use super::access::Visitor;
-use super::objects::registry::{JobRow, JobsQuery, Update};
+use super::objects::registry::{JobRow, JobsQuery, LedgerRow, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs, tail};
+use super::{alerts, config, jobs, preview, tail};
 use crate::api::{
-    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, EdgeRoute, JobRules,
-    JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize,
-    handle as answer, parse_verify, presented_token, verify,
+    Access, AlertingRoute, ApiError, ApiResponse, ArrivedDataset, CONTENT_MAX_BYTES, Content,
+    EdgeRoute, JobRules, JobStore, MAX_REQUEST_BYTES, NewestBatch, OwnershipKey, Route, Services,
+    StoreError, authorize, handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -17,9 +17,11 @@ use crate::logpush::job::{Job, NewJob};
 use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::Scope;
 use crate::outbox::{DeadLetter, Health, Selected, Selection, instance_name};
+use crate::route::BatchPreview;
 use crate::time;
 use futures_util::future::join_all;
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
 /// What the caller may do. A token that it sends decides alone; without one, what Cloudflare Access says of it does.
@@ -308,6 +310,38 @@ impl JobStore for Registry<'_> {
         let deleted = self.call("delete", &id).await;
         self.changed(id).await;
         deleted
+    }
+
+    async fn arrived(&self, scope: &Scope) -> std::result::Result<Vec<ArrivedDataset>, StoreError> {
+        let ledgers: Vec<LedgerRow> = self.call("ledgers", &()).await?;
+        let scope = scope.to_string();
+        let mut arrived = BTreeMap::<String, u64>::new();
+        for ledger in ledgers.into_iter().filter(|ledger| ledger.scope == scope) {
+            let last = arrived.entry(ledger.dataset).or_default();
+            *last = ledger.last_seen.max(*last);
+        }
+        let arrived = arrived.into_iter();
+        Ok(arrived
+            .map(|(dataset, last_seen_millis)| ArrivedDataset {
+                dataset,
+                last_seen_millis,
+            })
+            .collect())
+    }
+
+    async fn preview_newest(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        into: &mut BatchPreview,
+    ) -> std::result::Result<Option<NewestBatch>, StoreError> {
+        let read = preview::newest(self.env, scope, dataset, into).await;
+        read.map_err(|e| {
+            worker::console_error!("preview of {scope}/{dataset}: {e}");
+            StoreError {
+                text: "the newest batch could not be read; try again".to_owned(),
+            }
+        })
     }
 
     async fn dead_letters(

@@ -18,6 +18,7 @@ mod metrics;
 mod objects;
 mod owed;
 mod pipeline;
+mod preview;
 mod probe;
 mod push;
 mod slots;
