@@ -98,6 +98,9 @@ pub struct BatchRow {
     pub bytes_raw: u64,
     /// Lines that are no records.
     pub invalid_lines: u64,
+    /// Its object has been deleted by age (`RETAIN_RAW_DAYS`): there is nothing to read.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 impl BatchRow {

@@ -1,6 +1,7 @@
 //! What a ledger says of single batches.
 
-use super::Ledger;
+use super::super::now_millis;
+use super::{Ledger, keep};
 use crate::ledger::{BATCHES_PAGE_MAX, BatchRow, BatchesQuery, NotedRays, RayQuestion};
 use crate::replay::Sum;
 use crate::runtime::js::sql::params;
@@ -20,9 +21,12 @@ struct Row {
     invalid_lines: u64,
 }
 
-impl From<Row> for BatchRow {
-    fn from(row: Row) -> Self {
-        Self {
+impl Row {
+    /// `expired_before`: batches that were received before this time have expired.
+    fn read(self, expired_before: u64) -> BatchRow {
+        let row = self;
+        BatchRow {
+            expired: row.received_at < expired_before && keep::expires(&row.object),
             batch_id: row.id,
             object: row.object,
             object_bytes: row.object_bytes,
@@ -67,7 +71,18 @@ impl Ledger {
                 unmet.map(|unmet| unmet.received_before_millis)
             ],
         )?;
-        Ok(rows.into_iter().map(BatchRow::from).collect())
+        let expired_before = self.expired_by_now()?;
+        Ok(rows
+            .into_iter()
+            .map(|row| row.read(expired_before))
+            .collect())
+    }
+
+    /// What is written down as expired, and what has expired since.
+    fn expired_by_now(&self) -> Result<u64> {
+        let (retention, _) = crate::runtime::lifecycle::retention(&self.env);
+        let by_now = retention.raw_gone_before(now_millis());
+        Ok(self.expired_before()?.max(by_now))
     }
 
     /// Notes the bounds of a batch's RayIDs.
@@ -104,7 +119,8 @@ impl Ledger {
                 ORDER BY received_at DESC LIMIT 1",
             params![],
         )?;
-        Ok(row.map(BatchRow::from))
+        let expired_before = self.expired_by_now()?;
+        Ok(row.map(|row| row.read(expired_before)))
     }
 
     /// The earliest and the latest time of its records, unix milliseconds, those of batches without times being 0; `None`
