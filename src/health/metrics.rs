@@ -8,6 +8,7 @@ use super::alerts::AlertsSummary;
 use super::log::{
     BATCH_BOUNDS_BYTES, DURATION_BOUNDS_MILLIS, DatasetTotals, Histogram, OutboxNow, ResultTotals,
 };
+use crate::lifecycle::{DatasetKeep, Keeping};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub alerts: Option<AlertsSummary>,
     /// Events of R2 that brought no batch, by name: group, dot, reason.
     pub events: BTreeMap<String, u64>,
+    /// What is kept; `None` when it could not be asked, and then it is left out.
+    pub keeping: Option<Keeping>,
 }
 
 /// The two forms that Prometheus reads.
@@ -391,6 +394,61 @@ impl Metrics {
         )
     }
 
+    fn write_keeping(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(keeping) = &self.keeping else {
+            return Ok(());
+        };
+        let labels = |one: &DatasetKeep| {
+            [
+                ("scope", one.scope.clone()),
+                ("dataset", one.dataset.clone()),
+            ]
+        };
+        let mut gauge = |name, help, value: &dyn Fn(&DatasetKeep) -> u64| {
+            let series = keeping.datasets.iter();
+            let series = series.map(|one| (labels(one), value(one) as f64));
+            gauges(encoder, (name, help), None, series)
+        };
+        gauge(
+            "archive_orphans",
+            "Objects of the archive, and of quarantine, that no row names",
+            &|one| one.sweep.orphans.count + one.sweep.quarantine_orphans.count,
+        )?;
+        gauge(
+            "archive_missing",
+            "Rows that name an object which is not there and has not expired",
+            &|one| one.sweep.missing.count + one.sweep.quarantine_missing.count,
+        )?;
+        let series = keeping.datasets.iter();
+        let series = series.map(|one| (labels(one), one.expired_batches));
+        let about = (
+            "archive_expired_batches",
+            "Batches whose object was deleted by age",
+        );
+        counters(encoder, about, None, series)?;
+        let series = keeping.datasets.iter();
+        let series = series.filter_map(|one| Some((labels(one), seconds(one.swept_at?))));
+        let about = (
+            "archive_swept_timestamp",
+            "When a day of the dataset was last swept",
+        );
+        gauges(encoder, about, Some(&Unit::Seconds), series)?;
+        let nothing: Labels<'_> = Vec::new();
+        let spool = &keeping.spool;
+        let one = std::iter::once((nothing.clone(), spool.deleted_objects));
+        let about = (
+            "spool_orphans_deleted",
+            "Spooled objects that nobody referred to and that were deleted",
+        );
+        counters(encoder, about, None, one)?;
+        let one = spool.swept_at.map(|at| (nothing, seconds(at)));
+        let about = (
+            "spool_swept_timestamp",
+            "When the spool was last swept as a whole",
+        );
+        gauges(encoder, about, Some(&Unit::Seconds), one.into_iter())
+    }
+
     fn write_service(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let one = std::iter::once(([("version", self.version)], 1.0));
         gauges(encoder, ("build_info", "The version that runs"), None, one)?;
@@ -442,7 +500,8 @@ impl Collector for Metrics {
         self.write_service(&mut encoder)?;
         self.write_datasets(&mut encoder)?;
         self.write_jobs(&mut encoder)?;
-        self.write_pushes(&mut encoder)
+        self.write_pushes(&mut encoder)?;
+        self.write_keeping(&mut encoder)
     }
 }
 
@@ -497,6 +556,15 @@ mod tests {
                 ("extra_copies".to_owned(), 1),
                 ("skipped.other_path".to_owned(), 4),
             ]),
+            keeping: Some(Keeping {
+                datasets: vec![DatasetKeep {
+                    scope: "zones/z".to_owned(),
+                    dataset: "dns_logs".to_owned(),
+                    expired_batches: 4,
+                    ..DatasetKeep::default()
+                }],
+                ..Keeping::default()
+            }),
         }
     }
 
@@ -528,6 +596,9 @@ mod tests {
                 "logpush_edge_open_alerts 0.0",
                 "logpush_edge_r2_events_total{outcome=\"extra_copies\",reason=\"\"} 1",
                 "logpush_edge_r2_events_total{outcome=\"skipped\",reason=\"other_path\"} 4",
+                "logpush_edge_archive_orphans{scope=\"zones/z\",dataset=\"dns_logs\"} 0.0",
+                "logpush_edge_archive_expired_batches_total{scope=\"zones/z\",dataset=\"dns_logs\"} 4",
+                "logpush_edge_spool_orphans_deleted_total 0",
                 "logpush_edge_batches_total{scope=\"zones/z\",dataset=\"dns_logs\"} 1",
                 "logpush_edge_invalid_total{scope=\"zones/z\",dataset=\"dns_logs\",reason=\"not_json\"} 2",
                 "logpush_edge_batch_size_bytes_count{scope=\"zones/z\",dataset=\"dns_logs\"} 1",

@@ -5,9 +5,12 @@
 
 mod batches;
 
-pub use batches::{BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan};
+pub use batches::{
+    BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan, NotedRays, RayQuestion, Unmet,
+};
 
 use crate::ecs::Surprises;
+use crate::route::RayBounds;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -87,6 +90,9 @@ pub struct Commit {
     pub invalid: BTreeMap<String, u64>,
     /// The quarantine object, if there are bad lines.
     pub quarantine: Option<String>,
+    /// Between which RayIDs those of its records lie, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rays: Option<RayBounds>,
     /// What each job selected.
     pub selections: Vec<JobSelection>,
     /// Of an object that Logpush wrote itself: which of the objects that its key has had.
@@ -116,6 +122,21 @@ pub enum Sight {
     Known,
     /// The key had another object before.
     Overwritten,
+}
+
+/// A selection of a batch that was committed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSelection {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for, `YYYYMMDD`.
+    pub day: String,
+    /// The batch.
+    pub batch_id: String,
+    /// The selection; one of the same job that is there already stays.
+    pub selection: JobSelection,
 }
 
 /// What became of a commit.
@@ -160,6 +181,8 @@ pub struct JobSelected {
     pub bytes: u64,
     /// Batches whose selection is still owed.
     pub owed_batches: u64,
+    /// Batches whose selection was owed and can not be made any more, because the archived object is gone.
+    pub gone_batches: u64,
     /// What was odd in the records that were written out as events.
     pub surprises: Surprises,
 }
@@ -246,6 +269,7 @@ impl Summary {
             sum.records += selected.records;
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
+            sum.gone_batches += selected.gone_batches;
             sum.surprises.add(&selected.surprises);
         }
         for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {
@@ -288,6 +312,7 @@ mod tests {
             invalid_lines: 1,
             invalid: BTreeMap::from([("not_json".into(), 1)]),
             quarantine: None,
+            rays: None,
             selections: vec![
                 JobSelection {
                     job_id: 1,

@@ -3,11 +3,11 @@
 use super::objects::registry::{JobRow, JobsQuery, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs};
+use super::{alerts, config, jobs, replays, tail};
 use crate::api::{
-    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
-    MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize, handle as answer,
-    parse_verify, presented_token, verify,
+    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, EdgeRoute, JobRules,
+    JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize,
+    handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -38,11 +38,17 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     if let Some(response) = alerting(request, env).await? {
         return Ok(response);
     }
+    if let Some(response) = replays::handle(request, env).await? {
+        return Ok(response);
+    }
     if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
         return match asked {
             Ok(()) => respond(verify(access(request, env)?), None),
             Err(error) => respond(error.into(), Some("GET")),
         };
+    }
+    if let Some(response) = edge(request, env).await? {
+        return Ok(response);
     }
     let route = Route::parse(request.method().as_ref(), &request.path());
     let allowed = match &route {
@@ -108,7 +114,30 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
     respond(response, allowed).map(Some)
 }
 
-fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
+/// Answers a call about sessions of Instant Logs; `None` when it is none.
+async fn edge(request: &mut Request, env: &Env) -> Result<Option<Response>> {
+    let Some(route) = EdgeRoute::parse(request.method().as_ref(), &request.path()) else {
+        return Ok(None);
+    };
+    let allowed = match &route {
+        Err(ApiError::MethodNotAllowed { allowed }) => Some(*allowed),
+        _ => None,
+    };
+    let response = match route {
+        Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
+            Some(body) => tail::handle(request, env, &route, &body, &Rules { env }).await?,
+            None => ApiError::BodyTooLarge {
+                max_bytes: MAX_REQUEST_BYTES,
+            }
+            .into(),
+        },
+        Err(error) => error.into(),
+    };
+    respond(response, allowed).map(Some)
+}
+
+/// The answer to a call. `allowed` says which methods its path takes, when it was not made with one of them.
+pub fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     let ApiResponse { status, body } = response;
     let response = Response::from_json(&body)?.with_status(status);
     if let Some(allowed) = allowed {
@@ -138,8 +167,10 @@ pub async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<
     Ok((body.len() <= max_bytes).then_some(body))
 }
 
-struct Registry<'e> {
-    env: &'e Env,
+/// The registry, and the outboxes behind it.
+pub struct Registry<'e> {
+    /// Where they are.
+    pub env: &'e Env,
 }
 
 impl Registry<'_> {
@@ -215,18 +246,30 @@ impl Registry<'_> {
 
     /// The job's records may wait for this change: a mended destination, an enabled or a deleted job. An outbox that
     /// does not hear of it looks again by itself.
-    async fn changed(&self, id: u64) {
+    async fn changed(&self, scope: &Scope, id: u64) {
         jobs::forget();
-        let name = instance_name(id);
-        if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
-            worker::console_warn!("{name} was not woken: {e}");
+        let query = JobsQuery {
+            scope: Some(scope.to_string()),
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = self.call("jobs", &query).await.unwrap_or_default();
+        // Queues of replays go where this job goes.
+        let follows = |job: &Job| job.replay.as_ref().and_then(|replay| replay.job) == Some(id);
+        let following = rows.into_iter().filter(|row| follows(&row.job));
+        for id in std::iter::once(id).chain(following.map(|row| row.job.id)) {
+            let name = instance_name(id);
+            if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
+                worker::console_warn!("{name} was not woken: {e}");
+            }
         }
     }
 }
 
 impl JobStore for Registry<'_> {
     async fn list(&self, scope: &Scope) -> std::result::Result<Vec<Job>, StoreError> {
-        self.jobs(scope, None).await
+        let mut jobs = self.jobs(scope, None).await?;
+        jobs.retain(|job| job.replay.is_none());
+        Ok(jobs)
     }
 
     async fn get(&self, scope: &Scope, id: u64) -> std::result::Result<Option<Job>, StoreError> {
@@ -234,8 +277,14 @@ impl JobStore for Registry<'_> {
     }
 
     async fn create(&self, job: NewJob) -> std::result::Result<Job, StoreError> {
-        let created = self.call("create", &job.with_id(0)).await;
+        let created: std::result::Result<Job, StoreError> =
+            self.call("create", &job.with_id(0)).await;
         jobs::forget();
+        if let Ok(job) = &created
+            && job.backfill.is_some()
+        {
+            replays::start_backfill(self.env, job).await;
+        }
         created
     }
 
@@ -258,7 +307,7 @@ impl JobStore for Registry<'_> {
                 },
             )
             .await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         updated
     }
 
@@ -267,7 +316,7 @@ impl JobStore for Registry<'_> {
             return Ok(false);
         }
         let deleted = self.call("delete", &id).await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         deleted
     }
 
@@ -323,8 +372,10 @@ impl JobStore for Registry<'_> {
     }
 }
 
-struct Rules<'e> {
-    env: &'e Env,
+/// What this deployment allows.
+pub struct Rules<'e> {
+    /// Its settings.
+    pub env: &'e Env,
 }
 
 impl JobRules for Rules<'_> {

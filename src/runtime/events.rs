@@ -8,7 +8,7 @@ use super::ingest::{self, NotTaken, Taken, TakenAs, Target};
 use super::objects::ledger::{MinuteRange, SightQuery};
 use super::objects::registry::EventCounts;
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
-use super::{archive, config, js};
+use super::{archive, config, js, tail};
 use crate::events::{
     EXTRA_COPIES, Event, Fault, OVERWRITTEN, Paths, Place, Skip, is_own, quarantine_key, read,
     retry_secs,
@@ -163,7 +163,10 @@ impl Consumer<'_> {
         let may_be_retry = attempts(message) > 1;
         let taken = match ingest::take_in_place(self.env, &target, &key, bytes, may_be_retry).await
         {
-            Ok(taken) => taken,
+            Ok(mut taken) => {
+                tail::hand_over(self.env.clone(), std::mem::take(&mut taken.shown)).await;
+                taken
+            }
             Err(NotTaken::Unwanted) => return Ok(skipped(Skip::UnknownDataset)),
             Err(NotTaken::Later(reason)) => return Err(format!("{key}: {reason}")),
             Err(NotTaken::Gone) => {

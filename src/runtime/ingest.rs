@@ -13,7 +13,7 @@ use super::objects::{Class, call, now_millis};
 use super::pipeline::{self, Pipeline};
 use super::push::SourceError;
 use super::slots::{Most, Slot};
-use super::{archive, config, jobs, stored};
+use super::{archive, config, jobs, stored, tail};
 use crate::api::bearer_token;
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::Encoding;
@@ -34,7 +34,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::ReadableStream;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
-use worker::{Bucket, Env, Request, Response, Result};
+use worker::{Bucket, Context, Env, Request, Response, Result};
 
 mod hand_over;
 
@@ -85,7 +85,7 @@ pub enum TakenAs {
 }
 
 /// A batch that was taken, as the answer says it.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Taken {
     ok: bool,
     /// What became of it.
@@ -102,6 +102,9 @@ pub struct Taken {
     /// It had come before, and its bytes lie in the bucket under a second key now.
     #[serde(skip)]
     pub is_extra_copy: bool,
+    /// What those who watch are shown of it: to be handed over.
+    #[serde(skip)]
+    pub shown: Vec<tail::Shown>,
 }
 
 impl Taken {
@@ -114,16 +117,28 @@ impl Taken {
             records: None,
             invalid_lines: None,
             is_extra_copy: false,
+            shown: Vec::new(),
         }
     }
 }
 
 /// Answers one upload.
-pub async fn handle(request: &Request, env: &Env, target: &Target) -> Result<Response> {
+///
+/// Lines for those who watch are handed over after the answer, in `context`.
+pub async fn handle(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+    target: &Target,
+) -> Result<Response> {
     match take(request, env, target).await {
-        Ok(taken) => {
+        Ok(mut taken) => {
             if taken.is_extra_copy {
                 super::events::count(env, crate::events::EXTRA_COPIES).await;
+            }
+            let shown = std::mem::take(&mut taken.shown);
+            if !shown.is_empty() {
+                context.wait_until(tail::hand_over(env.clone(), shown));
             }
             Response::from_json(&taken)
         }

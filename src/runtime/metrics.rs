@@ -40,6 +40,10 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         to: minute_of(now_millis()),
     };
     let events = super::events::counted(env, all_time).await?;
+    let keeping = super::lifecycle::keeping(env).await;
+    if let Err(e) = &keeping {
+        worker::console_error!("metrics of what is kept: {e}");
+    }
     let jobs = outboxes.into_iter().map(|(row, outbox)| JobMetrics {
         scope: row.job.scope.to_string(),
         dataset: row.job.dataset,
@@ -56,5 +60,6 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         jobs: jobs.collect(),
         alerts: alerts.ok(),
         events,
+        keeping: keeping.ok(),
     })
 }

@@ -13,6 +13,7 @@ mod graphql;
 mod ingest;
 mod jobs;
 mod js;
+mod lifecycle;
 mod log;
 mod metrics;
 mod objects;
@@ -20,15 +21,20 @@ mod owed;
 mod pipeline;
 mod probe;
 mod push;
+mod replays;
+mod retrieval;
 mod slots;
 mod stats;
 mod stored;
+mod tail;
 
 use crate::api::Access;
 use crate::logpush::catalogue;
+use crate::logpush::instant_logs::SESSIONS_PATH;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
 use std::future::Future;
+use std::rc::Rc;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -44,6 +50,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         return graphql::handle(&mut request, &env).await;
     }
     if path.starts_with("/client/v4/") {
+        if let Some(response) = retrieval::handle(&mut request, &env, &context).await? {
+            return Ok(response);
+        }
         return api::handle(&mut request, &env).await;
     }
     if let Some(rest) = path.strip_prefix("/ingest/") {
@@ -53,8 +62,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
                 if let Some(stage) = bench::stage(&request) {
                     return bench::handle(&request, &env, &target, &stage).await;
                 }
-                to_its_end(&context, async move {
-                    ingest::handle(&request, &env, &target).await
+                let context = Rc::new(context);
+                to_its_end(&context.clone(), async move {
+                    ingest::handle(&request, &env, &context, &target).await
                 })
                 .await
             }
@@ -66,6 +76,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             ),
         };
     }
+    if let Some(session) = path.strip_prefix(SESSIONS_PATH) {
+        return tail::view(&request, &env, session).await;
+    }
     match path.as_str() {
         #[cfg(feature = "bench")]
         "/bench/log" => bench::log(&request, &env).await,
@@ -75,6 +88,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "wasm_memory_bytes": wasm_memory_bytes(),
             "batches_in_flight": pipeline::in_flight(),
             "bytes_in_flight": pipeline::bytes_in_flight(),
+            "retrievals_in_flight": retrieval::in_flight(),
         })),
         "/stats" | "/metrics" if request.method() != Method::Get => {
             method_not_allowed("GET", &format!("ask for {path} by GET"))
@@ -106,15 +120,18 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         _ => error(
             404,
             "not_found",
-            "there is /ingest/…, /client/v4/…, /stats, /metrics and /healthz",
+            "there is /ingest/…, /client/v4/…, /instant-logs/…, /stats, /metrics and /healthz",
         ),
     }
 }
 
 /// The cron trigger.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
+    replays::start_all(&env).await;
+    // The time for which the trigger was set: a test sets a later one, and waits for nothing.
+    lifecycle::look_after(&env, event.schedule() as u64).await;
 }
 
 /// Messages of a queue: events of R2. Not by the SDK's macro, which hides how often a message has come, and makes a panic of

@@ -17,7 +17,8 @@ const UNSET = Object.fromEntries(
     "ALLOW_PRIVATE_DESTINATIONS", "UNKNOWN_DATASETS", "R2_EVENTS_PATHS", "BATCHES_IN_FLIGHT_MAX", "BYTES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
     "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "ACK_POLL_SECONDS", "ACK_DEADLINE_SECONDS", "PUSH_DEADLINE_SECONDS", "ALERT_EMAIL_FROM", "ALERT_FAILING_WARNING_AFTER",
     "ALERT_FAILING_CRITICAL_AFTER", "ALERT_BACKLOG_OLDER_THAN", "ALERT_SILENCE_TIMES", "ALERT_SILENCE_AT_LEAST",
-    "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW",
+    "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW", "RETAIN_RAW_DAYS",
+    "RETAIN_QUARANTINE_DAYS", "RETAIN_DEAD_LETTERS_DAYS", "RETAIN_ROWS_DAYS", "SPOOL_ORPHAN_DAYS",
   ].map((name) => [name, ""]),
 );
 
@@ -207,9 +208,9 @@ export class TestWorker extends Client {
     return this.#harness.getLogs().map((log: any) => (typeof log === "string" ? log : JSON.stringify(log)));
   }
 
-  /** What the cron trigger does. */
-  async scheduled(): Promise<void> {
-    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *" });
+  /** What the cron trigger does at that time. */
+  async scheduled(scheduledTime = new Date()): Promise<void> {
+    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *", scheduledTime });
     if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
   }
 

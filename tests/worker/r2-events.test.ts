@@ -173,6 +173,10 @@ describe("events of R2", { concurrency: 4 }, () => {
         '{"QueryName":"a,b.example.com","Timestamp":1657233727004000000}',
       ];
       assert.deepEqual(siem.intake("key").tally, tallyOf(lines));
+      const range = "start=2022-07-07T22:00:00Z&end=2022-07-07T23:00:00Z&dataset=dns_logs";
+      const headers = { Authorization: `Bearer ${SECRETS.READ_TOKEN}` };
+      const answer = await fetch(`${worker.url}/client/v4/${scope}/logs/retrieve?${range}`, { headers });
+      assert.deepEqual([answer.status, await answer.text()], [200, `${lines.join("\n")}\n`], "and out of the archive");
     });
 
     test("that is a test message is counted as one", async () => {

@@ -10,7 +10,7 @@ use crate::route::Keep;
 use crate::runtime::objects::registry::{JobRow, JobsQuery};
 use crate::runtime::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use crate::runtime::pipeline::Ready;
-use crate::runtime::{archive, js, owed};
+use crate::runtime::{archive, js, owed, tail};
 use crate::time;
 use futures_util::future::join_all;
 use js_sys::Uint8Array;
@@ -61,6 +61,7 @@ impl Batch<'_> {
             invalid_lines: meter.invalid_lines,
             invalid,
             quarantine,
+            rays: self.pipeline.router.ray_bounds(),
             selections,
             etag: self.in_place.as_ref().map(|own| own.etag.clone()),
         };
@@ -72,7 +73,12 @@ impl Batch<'_> {
             CommitResult::Committed => (TakenAs::Accepted, key.object.clone()),
             CommitResult::Duplicate { object } => (TakenAs::Duplicate, object),
         };
+        let shown = match result {
+            TakenAs::Accepted => tail::shown(self.routes, self.pipeline.router.take_tailed()),
+            _ => Vec::new(),
+        };
         Ok(Taken {
+            shown,
             batch_id: Some(batch_id),
             is_extra_copy: object != key.object,
             object: Some(object),
@@ -205,7 +211,9 @@ impl Batch<'_> {
             .await
             .map_err(unreachable_object)?;
         let mut selections = Vec::new();
-        for job_id in rows.into_iter().map(|row| row.job.id) {
+        // Nothing that comes is in the queue of a replay.
+        let rows = rows.into_iter().filter(|row| row.job.replay.is_none());
+        for job_id in rows.map(|row| row.job.id) {
             if !known.contains(&job_id)
                 && let Some(holding) = owed::holding(self.env, job_id, batch_id)
                     .await
@@ -226,6 +234,7 @@ impl Batch<'_> {
             last_event_millis: self.pipeline.last_event_millis(),
             segments: ready.segments,
             assembly: ready.assembly,
+            remember_for_good: false,
         };
         let name = instance_name(job_id);
         let answer: Result<AppendAnswer> = call_with_bytes(
