@@ -64,6 +64,13 @@ pub enum ApiError {
     },
     /// 409, code 1007: others kept changing the job between reading and writing it.
     Conflict,
+    /// 400, code 1010: no further Instant Logs session. No conflict: clients send those again by themselves.
+    TooManySessions {
+        /// Who has as many as it may have.
+        what: &'static str,
+        /// How many that is.
+        most: usize,
+    },
     /// 410, code 10410: objects that the answer would be made of are not in the archive any more.
     Gone {
         /// How many.
@@ -87,7 +94,7 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::InvalidInput(_) => 400,
+            Self::InvalidInput(_) | Self::TooManySessions { .. } => 400,
             Self::Unauthenticated => 401,
             Self::ReadOnly => 403,
             Self::JobNotFound
@@ -116,6 +123,7 @@ impl ApiError {
             Self::Conflict => 1007,
             Self::UnknownDataset { .. } => 1008,
             Self::DeadLetterNotFound => 1009,
+            Self::TooManySessions { .. } => 1010,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
             Self::Unauthenticated => 10000,
@@ -150,6 +158,11 @@ impl fmt::Display for ApiError {
             Self::NotOffered { what } => write!(f, "{what}: not offered in this version"),
             Self::MethodNotAllowed { allowed } => write!(f, "method not allowed; this path takes {allowed}"),
             Self::Conflict => f.write_str("the job was changed by others at the same time; read it and send the change again"),
+            Self::TooManySessions { what, most } => write!(
+                f,
+                "{what} has {most} sessions of Instant Logs, as many as it may have: end one (DELETE logpush/edge/jobs/{{id}}), \
+                 or wait until one is over"
+            ),
             Self::BodyTooLarge { max_bytes } => write!(f, "the request body must have at most {max_bytes} bytes"),
             Self::Gone { objects } => {
                 let verb = if *objects == 1 { "object is" } else { "objects are" };
@@ -252,6 +265,16 @@ mod tests {
                 409,
                 1007,
                 "the job was changed by others at the same time; read it and send the change again",
+            ),
+            (
+                ApiError::TooManySessions {
+                    what: "this dataset",
+                    most: 5,
+                },
+                400,
+                1010,
+                "this dataset has 5 sessions of Instant Logs, as many as it may have: end one (DELETE logpush/edge/jobs/{id}), \
+                 or wait until one is over",
             ),
             (
                 ApiError::BodyTooLarge { max_bytes: 65_536 },

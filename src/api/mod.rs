@@ -15,6 +15,7 @@ mod ownership;
 mod preview;
 mod route;
 mod services;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -32,6 +33,7 @@ pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use route::{Call, Route};
 pub use services::{DestinationTester, JobRules, JobStore, Services, StoreError};
+pub use tail::{EdgeCall, EdgeRoute, EdgeServices, Opened, SessionStore, handle_edge};
 pub use tokens::{parse_verify, verify};
 
 /// Most bytes of a request body. A job of the largest `destination_conf` (4,096 characters), name (512) and filter with

@@ -10,6 +10,7 @@ mod rays;
 mod retrieval;
 mod sample;
 pub mod shape;
+mod tail;
 
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
@@ -19,6 +20,7 @@ pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
 pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;
 pub use shape::Shape;
+pub use tail::{TailRoute, Tailed};
 
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
@@ -108,6 +110,8 @@ pub struct Routes {
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
+    /// Sessions in which somebody watches.
+    pub tails: Vec<TailRoute>,
     plan: Plan,
 }
 
@@ -121,13 +125,25 @@ impl Routes {
         unreadable: Vec<u64>,
     ) -> Self {
         Self {
-            plan: Plan::new(&jobs),
+            plan: Plan::new(jobs.iter().map(|job| job.filter.as_ref())),
             projection,
             time_slots,
             ray_slot: None,
             jobs,
             unreadable,
+            tails: Vec::new(),
         }
+    }
+
+    /// The same with sessions, which are compiled for the same projection. Their filters are decided together with those of
+    /// jobs; nothing else of the jobs changes.
+    #[must_use]
+    pub fn with_tails(mut self, tails: Vec<TailRoute>) -> Self {
+        let of_jobs = self.jobs.iter().map(|job| job.filter.as_ref());
+        let of_tails = tails.iter().map(|tail| tail.filter.as_ref());
+        self.plan = Plan::new(of_jobs.chain(of_tails));
+        self.tails = tails;
+        self
     }
 
     /// Notes the bounds of the RayIDs, which stand in the field of this slot.
@@ -184,8 +200,11 @@ pub struct Router<'r> {
     /// The record that is being written out.
     shaped: Vec<u8>,
     scratch: Scratch,
+    tailed: Vec<Tailed>,
     /// Payload bytes that may be held before the router says that it is full.
     pub budget: usize,
+    /// Bytes that may be held for one session; what is above is counted.
+    pub tail_budget: usize,
 }
 
 impl<'r> Router<'r> {
@@ -203,7 +222,9 @@ impl<'r> Router<'r> {
             held: 0,
             shaped: Vec::new(),
             scratch: Scratch::default(),
+            tailed: routes.tails.iter().map(|_| Tailed::default()).collect(),
             budget,
+            tail_budget: 0,
         }
     }
 
@@ -262,6 +283,21 @@ impl<'r> Router<'r> {
         self.held = self.held.saturating_sub(payload.len());
         payload
     }
+
+    /// What each session is shown, in the order of [`Routes::tails`]. The router begins anew with them.
+    pub fn take_tailed(&mut self) -> Vec<Tailed> {
+        let none = self.routes.tails.iter().map(|_| Tailed::default());
+        std::mem::replace(&mut self.tailed, none.collect())
+    }
+
+    fn show(&mut self, index: usize, line: &[u8], fields: &[Option<&[u8]>]) {
+        if let (Some(tail), Some(tailed)) =
+            (self.routes.tails.get(index), self.tailed.get_mut(index))
+            && tail.sample.is_none_or(|sample| sample.keeps(line))
+        {
+            tailed.take(tail, line, fields, self.tail_budget);
+        }
+    }
 }
 
 impl Sink for Router<'_> {
@@ -288,7 +324,10 @@ impl Sink for Router<'_> {
             let (Some(job), Some(selection)) =
                 (self.routes.jobs.get(index), self.selections.get_mut(index))
             else {
-                break;
+                // Behind the jobs are the sessions.
+                let index = index.saturating_sub(self.routes.jobs.len());
+                self.show(index, line, fields);
+                continue;
             };
             if job.sample.is_some_and(|sample| !sample.keeps(line)) {
                 continue;

@@ -3,11 +3,11 @@
 use super::objects::registry::{JobRow, JobsQuery, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs};
+use super::{alerts, config, jobs, tail};
 use crate::api::{
-    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, JobRules, JobStore,
-    MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize, handle as answer,
-    parse_verify, presented_token, verify,
+    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, EdgeRoute, JobRules,
+    JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize,
+    handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -43,6 +43,9 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
             Ok(()) => respond(verify(access(request, env)?), None),
             Err(error) => respond(error.into(), Some("GET")),
         };
+    }
+    if let Some(response) = edge(request, env).await? {
+        return Ok(response);
     }
     let route = Route::parse(request.method().as_ref(), &request.path());
     let allowed = match &route {
@@ -98,6 +101,28 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
     let response = match route {
         Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
             Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
+            None => ApiError::BodyTooLarge {
+                max_bytes: MAX_REQUEST_BYTES,
+            }
+            .into(),
+        },
+        Err(error) => error.into(),
+    };
+    respond(response, allowed).map(Some)
+}
+
+/// Answers a call about sessions of Instant Logs; `None` when it is none.
+async fn edge(request: &mut Request, env: &Env) -> Result<Option<Response>> {
+    let Some(route) = EdgeRoute::parse(request.method().as_ref(), &request.path()) else {
+        return Ok(None);
+    };
+    let allowed = match &route {
+        Err(ApiError::MethodNotAllowed { allowed }) => Some(*allowed),
+        _ => None,
+    };
+    let response = match route {
+        Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
+            Some(body) => tail::handle(request, env, &route, &body, &Rules { env }).await?,
             None => ApiError::BodyTooLarge {
                 max_bytes: MAX_REQUEST_BYTES,
             }

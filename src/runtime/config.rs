@@ -32,6 +32,10 @@ pub const ACK_POLL_SECONDS: &str = "ACK_POLL_SECONDS";
 pub const ACK_DEADLINE_SECONDS: &str = "ACK_DEADLINE_SECONDS";
 /// Bytes of payloads that an outbox takes.
 pub const OUTBOX_MAX_BYTES: &str = "OUTBOX_MAX_BYTES";
+/// How long a session of Instant Logs lasts, in seconds, up to an hour.
+pub const TAIL_SESSION_SECONDS: &str = "TAIL_SESSION_SECONDS";
+/// How long one lasts that nobody listens to, in seconds, up to an hour.
+pub const TAIL_UNATTENDED_SECONDS: &str = "TAIL_UNATTENDED_SECONDS";
 
 /// A secret or a variable; `None` when it is not set or empty.
 pub fn text(env: &Env, name: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use super::objects::ledger::Count;
 use super::objects::{Class, call, now_millis};
 use super::pipeline::{self, Pipeline};
 use super::slots::Most;
-use super::{archive, config, jobs};
+use super::{archive, config, jobs, tail};
 use crate::api::bearer_token;
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::Encoding;
@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
-use worker::{Bucket, Env, Request, Response, Result};
+use worker::{Bucket, Context, Env, Request, Response, Result};
 
 mod hand_over;
 
@@ -68,8 +68,15 @@ fn unreachable_object(e: worker::Error) -> Refusal {
 }
 
 /// Answers one upload.
-pub async fn handle(request: &Request, env: &Env, target: &Target) -> Result<Response> {
-    match take(request, env, target).await {
+///
+/// Lines for those who watch are handed over after the answer, in `context`.
+pub async fn handle(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+    target: &Target,
+) -> Result<Response> {
+    match take(request, env, context, target).await {
         Ok(body) => Response::from_json(&body),
         Err(Refusal::Later { code, message }) => {
             worker::console_error!("{}/{}: {code}: {message}", target.scope, target.dataset);
@@ -142,6 +149,7 @@ fn announced(request: &Request, target: &Target) -> std::result::Result<Incoming
 async fn take(
     request: &Request,
     env: &Env,
+    context: &Context,
     target: &Target,
 ) -> std::result::Result<Value, Refusal> {
     authenticate(request, env)?;
@@ -187,10 +195,15 @@ async fn take(
         bucket: &bucket,
         key: None,
         rivals: Vec::new(),
+        shown: Vec::new(),
     };
     let result = batch.take(request).await;
     if result.is_err() {
         batch.pipeline.clean_up().await;
+    }
+    let shown = std::mem::take(&mut batch.shown);
+    if !shown.is_empty() {
+        context.wait_until(tail::hand_over(env.clone(), shown));
     }
     result
 }
@@ -207,6 +220,8 @@ struct Batch<'r> {
     key: Option<ArchiveKey>,
     /// The objects that have the keys which this batch would have had.
     rivals: Vec<String>,
+    /// What those who watch are shown of it, once it is committed.
+    shown: Vec<tail::Shown>,
 }
 
 /// Where the bytes of a batch lie.

@@ -85,6 +85,8 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
     fn random_uuid() -> String;
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
+    fn get_random_values(bytes: &Uint8Array) -> Result<Uint8Array, JsValue>;
 }
 
 /// WebCrypto.
@@ -112,6 +114,13 @@ pub mod subtle {
 /// A name that no other attempt has.
 pub fn unique_name() -> String {
     random_uuid()
+}
+
+/// 128 bits that nobody can guess.
+pub fn random_128() -> Result<[u8; 16], JsValue> {
+    let mut random = [0; 16];
+    get_random_values(&Uint8Array::new_with_length(16))?.copy_to(&mut random);
+    Ok(random)
 }
 
 /// The text of a thrown value.

@@ -23,11 +23,14 @@ mod retrieval;
 mod slots;
 mod stats;
 mod stored;
+mod tail;
 
 use crate::api::Access;
+use crate::logpush::instant_logs::SESSIONS_PATH;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
 use std::future::Future;
+use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{
@@ -54,8 +57,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
                 if let Some(stage) = bench::stage(&request) {
                     return bench::handle(&request, &env, &target, &stage).await;
                 }
-                to_its_end(&context, async move {
-                    ingest::handle(&request, &env, &target).await
+                let context = Rc::new(context);
+                to_its_end(&context.clone(), async move {
+                    ingest::handle(&request, &env, &context, &target).await
                 })
                 .await
             }
@@ -66,6 +70,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
                 "send batches to /ingest/zones/{zone}/{dataset} or /ingest/accounts/{account}/{dataset}",
             ),
         };
+    }
+    if let Some(session) = path.strip_prefix(SESSIONS_PATH) {
+        return tail::view(&request, &env, session).await;
     }
     match path.as_str() {
         #[cfg(feature = "bench")]
@@ -108,7 +115,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         _ => error(
             404,
             "not_found",
-            "there is /ingest/…, /client/v4/…, /stats, /metrics and /healthz",
+            "there is /ingest/…, /client/v4/…, /instant-logs/…, /stats, /metrics and /healthz",
         ),
     }
 }

@@ -7,7 +7,8 @@ use super::slots::{Most, Slot, Slots};
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{
-    INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES,
+    INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, TAIL_BATCH_MAX_BYTES,
+    TAIL_BUDGET_BYTES, WINDOW_BYTES,
 };
 use crate::outbox::EntrySource;
 use crate::route::{Assembly, Payload, Router, Routes, Segment};
@@ -138,6 +139,8 @@ impl<'r> Pipeline<'r> {
             // Shared among all batches in flight, but never less than a window.
             self.router.budget =
                 (PAYLOAD_BUDGET_BYTES / in_flight().max(1)).clamp(WINDOW_BYTES, PAYLOAD_MAX_BYTES);
+            let sessions = in_flight().max(1) * self.routes.tails.len().max(1);
+            self.router.tail_budget = (TAIL_BUDGET_BYTES / sessions).min(TAIL_BATCH_MAX_BYTES);
             let piece = block.subarray(at, end.min(at + READ_BYTES as u32));
             let used = scratch(&piece, |input, window| {
                 let projection = &self.routes.projection;

@@ -10,7 +10,7 @@ use crate::route::Keep;
 use crate::runtime::objects::registry::{JobRow, JobsQuery};
 use crate::runtime::objects::{Class, REGISTRY_NAME, call, call_with_bytes};
 use crate::runtime::pipeline::Ready;
-use crate::runtime::{archive, js, owed};
+use crate::runtime::{archive, js, owed, tail};
 use crate::time;
 use futures_util::future::join_all;
 use js_sys::Uint8Array;
@@ -70,7 +70,11 @@ impl Batch<'_> {
             .await
             .map_err(unreachable_object)?;
         let (result, object) = match result {
-            CommitResult::Committed => ("accepted", key.object),
+            CommitResult::Committed => {
+                let tailed = self.pipeline.router.take_tailed();
+                self.shown = tail::shown(self.routes, tailed);
+                ("accepted", key.object)
+            }
             CommitResult::Duplicate { object } => ("duplicate", object),
         };
         Ok(json!({

@@ -1,7 +1,11 @@
 //! Jobs, and the names of the ledgers. One object for the deployment.
 //!
-//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown) and `ledgers`. Called by
+//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers` and `sessions`. Called by
 //! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
+
+mod sessions;
+
+pub use sessions::{Ending, RoutesQuery, Wanted};
 
 use super::{answer, now_millis, question, read_json};
 use crate::health::log::IngestTotals;
@@ -30,6 +34,9 @@ const MIGRATIONS: &[&str] = &["
     // before there were these columns.
     "ALTER TABLE ledgers ADD COLUMN first_event INTEGER;
     ALTER TABLE ledgers ADD COLUMN last_event INTEGER;",
+    // `body`: JSON of the `Session`.
+    "CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, scope TEXT NOT NULL,
+        dataset TEXT NOT NULL, ends_at INTEGER NOT NULL, body TEXT NOT NULL);",
 ];
 
 /// Which jobs.
@@ -135,6 +142,26 @@ impl DurableObject for Registry {
         match request.path().as_str() {
             "/jobs" => match question(&mut request).await {
                 Ok((query, _)) => answer(self.jobs(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/routes" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.wanted(query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/sessions" => match question::<String>(&mut request).await {
+                Ok((scope, _)) => answer(self.sessions(Some(&scope), None)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/open-session" => match question(&mut request).await {
+                Ok((session, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.open_session(session))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/end-session" => match question(&mut request).await {
+                Ok((ending, _)) => answer(self.end_session(&ending)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/create" => match question(&mut request).await {
