@@ -22,7 +22,6 @@ import { quantile, rounded, table } from "./bench/figures.ts";
 const SCOPE = "zones/0123456789abcdef0123456789abcdef";
 const MIB = 1024 * 1024;
 const START = Date.UTC(2026, 6, 1, 10);
-const LOOKUPS = 30;
 
 const { values } = parseArgs({
   options: {
@@ -43,6 +42,9 @@ const [mb, batchCount] = [number("mb", 10, 1_900), number("batches", 20, 50_000)
 
 /** For so long a slow reader takes nothing, after its first megabyte. */
 const PAUSE_MILLIS = values.quick ? 300 : 3_000;
+
+/** RayIDs that are looked for. */
+const LOOKUPS = values.quick ? 5 : 30;
 
 const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-bench-logs-"));
 let shared: WorkerProcess | undefined;

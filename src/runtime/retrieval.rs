@@ -173,7 +173,7 @@ async fn retrieve(
         return Err(ApiError::TooManyResults.into());
     }
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let bytes: u64 = batches
         .iter()
         .filter(|(_, row)| !missing.contains(&row.object))
@@ -240,7 +240,7 @@ async fn ray(
         .map(|ray| RayQuestion::MayHave(ray.as_str().to_owned()));
     let Found { batches, next } = find::batches(env, scope, objects, question, RETRIEVAL).await?;
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let searched = batches.len() - missing.len();
     let pump = Pump {
         bucket,
@@ -287,7 +287,7 @@ async fn index_rays(
     let Found { batches, next } =
         find::batches(env, scope, objects, Some(RayQuestion::NotNoted), RETRIEVAL).await?;
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let mut indexed = 0_u64;
     for (day, row) in batches
         .iter()

@@ -120,18 +120,12 @@ async fn known(env: &Env, scope: &Scope, dataset: &str) -> std::result::Result<(
 
 /// Names of objects that are in the ledger and not in the bucket. Asked for in bulk, before an answer begins: one that is
 /// missing in the middle of a stream could only break it off.
-pub async fn missing(
-    bucket: &Bucket,
-    scope: &Scope,
-    batches: &Batches,
-) -> Result<BTreeSet<String>> {
+pub async fn missing(bucket: &Bucket, batches: &Batches) -> Result<BTreeSet<String>> {
     let mut folders = BTreeMap::<&str, BTreeSet<&str>>::new();
     for (_, row) in batches.iter() {
-        if let Some((folder, _)) = row.object.rsplit_once('/')
-            && row.object.starts_with(&format!("{scope}/"))
-        {
-            folders.entry(folder).or_default().insert(&row.object);
-        }
+        let end = row.object.rfind('/').map_or(0, |at| at + 1);
+        let folder = row.object.get(..end).unwrap_or_default();
+        folders.entry(folder).or_default().insert(&row.object);
     }
     let (mut missing, mut calls) = (BTreeSet::new(), 0);
     for (folder, mut wanted) in folders {
@@ -148,7 +142,7 @@ pub async fn missing(
             calls += 1;
             let page = bucket
                 .list()
-                .prefix(format!("{folder}/"))
+                .prefix(folder)
                 .start_after(start)
                 .execute()
                 .await?;
