@@ -255,7 +255,7 @@ async fn ray(
         slot,
     };
     let missing = pump.missing.len();
-    let records = pump.collect().await.map_err(|stop| match stop {
+    let (records, may_have_more) = pump.collect().await.map_err(|stop| match stop {
         Stop::Failed(text) => Refusal::Storage(text),
         Stop::Client => Refusal::Storage("the client went away".to_owned()),
     })?;
@@ -270,9 +270,10 @@ async fn ray(
     headers.set("Cache-Control", "no-store")?;
     headers.set("X-Logs-Objects", &searched.to_string())?;
     headers.set("X-Logs-Missing-Objects", &missing.to_string())?;
+    let is_complete = next.is_none() && !may_have_more;
     headers.set(
         "X-Logs-Complete",
-        if next.is_some() { "false" } else { "true" },
+        if is_complete { "true" } else { "false" },
     )?;
     Ok(ResponseBuilder::new().with_headers(headers).fixed(records))
 }
