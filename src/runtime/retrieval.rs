@@ -13,7 +13,7 @@ use super::slots::{Most, Slot, Slots};
 use super::{api, config};
 use crate::api::{
     Access, ApiError, ApiResponse, Cursor, LogsCall, LogsRoute, MAX_REQUEST_BYTES, Objects,
-    Retrieve, listed, received_fields,
+    Retrieve, accepts_gzip, listed, received_fields,
 };
 use crate::ledger::{NotedRays, RayQuestion};
 use crate::limits::{
@@ -333,7 +333,7 @@ fn takes_gzip(request: &Request) -> Result<bool> {
             .get("Accept-Encoding")?
             .unwrap_or_default(),
     };
-    Ok(out::accepts_gzip(&accepted))
+    Ok(accepts_gzip(&accepted))
 }
 
 /// Rows of batches, each with the day of its ledger.
