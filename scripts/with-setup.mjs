@@ -33,8 +33,13 @@ const commands = {
   deploy: {
     needs: everything,
     go: async (env, flags) => {
+      const where = sameConfig(flags);
+      const checked = await run("node", ["scripts/lifecycle.ts", "--check", ...where], { env });
+      if (checked !== 0) return checked;
       await build(env);
-      return await run("wrangler", ["deploy", ...flags], { env });
+      const deployed = await run("wrangler", ["deploy", ...flags], { env });
+      if (deployed !== 0 || flags.includes("--dry-run")) return deployed;
+      return await run("node", ["scripts/lifecycle.ts", "--when-configured", ...where], { env });
     },
   },
   demo: {
@@ -53,6 +58,7 @@ const commands = {
     },
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
+  lifecycle: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/lifecycle.ts", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
   logs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/logs.ts", ...flags], { env }) },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
@@ -106,6 +112,17 @@ const commands = {
     },
   },
 };
+
+/** Which configuration wrangler was told to take. */
+function sameConfig(flags) {
+  const long = { "-c": "--config", "-e": "--env" };
+  return flags.flatMap((flag, i) => {
+    const [name, value] = flag.split("=", 2);
+    const known = long[name] ?? name;
+    if (known !== "--config" && known !== "--env") return [];
+    return [`${known}=${value ?? flags[i + 1] ?? ""}`];
+  });
+}
 
 function writeDevVars() {
   const file = join(root, ".dev.vars");

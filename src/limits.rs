@@ -73,6 +73,10 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
 /// Logpush waits ten seconds for the answer after the last byte: beyond this, answers would come too late for all.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;
 
+/// Events of R2 that one invocation works on at once. Each has its object open and may spool beside it, and an invocation
+/// has six connections (Workers limits page): with more, objects that are open would wait for spooled ones that wait for them.
+pub const EVENTS_AT_ONCE: usize = 2;
+
 /// Uploads of parts that one isolate works on at once. Each holds up to [`MULTIPART_PART_BYTES`]: 40 MiB of 128.
 pub const MULTIPART_IN_FLIGHT_MAX: usize = 8;
 

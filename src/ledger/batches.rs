@@ -46,6 +46,9 @@ pub struct BatchesQuery {
     /// Of those, the ones that this is true of.
     #[serde(default)]
     pub rays: Option<RayQuestion>,
+    /// Only those that a job has not met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Unmet>,
 }
 
 /// What is asked about a batch's RayIDs.
@@ -67,6 +70,15 @@ pub struct NotedRays {
     pub bounds: RayBounds,
 }
 
+/// Batches of which a job has no selection, not even an owed one, and that came before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The job.
+    pub job_id: u64,
+    /// Unix milliseconds.
+    pub received_before_millis: u64,
+}
+
 /// A batch, as its row tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchRow {
@@ -86,6 +98,9 @@ pub struct BatchRow {
     pub bytes_raw: u64,
     /// Lines that are no records.
     pub invalid_lines: u64,
+    /// Its object has been deleted by age (`RETAIN_RAW_DAYS`): there is nothing to read.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 impl BatchRow {

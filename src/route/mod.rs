@@ -15,7 +15,10 @@ mod tail;
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
-pub use preview::Preview;
+pub use preview::{
+    BATCH_MAX_RAW_BYTES, BATCH_MAX_RECORDS, BatchPreview, Preview, Refused, Stop,
+    VALUES_MAX_FIELDS, Value as PreviewValue,
+};
 pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
 pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;
@@ -112,6 +115,8 @@ pub struct Routes {
     pub unreadable: Vec<u64>,
     /// Sessions in which somebody watches.
     pub tails: Vec<TailRoute>,
+    /// Only records of this time are routed; `None` for all.
+    window: Option<Window>,
     plan: Plan,
 }
 
@@ -132,6 +137,7 @@ impl Routes {
             jobs,
             unreadable,
             tails: Vec::new(),
+            window: None,
         }
     }
 
@@ -151,6 +157,30 @@ impl Routes {
     pub fn with_rays(mut self, slot: usize) -> Self {
         self.ray_slot = Some(slot);
         self
+    }
+
+    /// The same, for records of this time alone.
+    #[must_use]
+    pub fn within(self, window: Option<Window>) -> Self {
+        Self { window, ..self }
+    }
+}
+
+/// A range of event time, exact to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Its first instant.
+    pub from: UnixNanos,
+    /// The first one after it.
+    pub until: UnixNanos,
+}
+
+impl Window {
+    /// Whether a record of this time is in it. One without a readable time counts as at 0, as its batch does in the ledger.
+    #[must_use]
+    pub fn holds(&self, at: Option<UnixNanos>) -> bool {
+        let at = at.unwrap_or(0);
+        self.from <= at && at < self.until
     }
 }
 
@@ -194,6 +224,7 @@ pub struct Router<'r> {
     selections: Vec<Selection>,
     times: TimeRange,
     rays: Rays,
+    undated: u64,
     invalid: BTreeMap<&'static str, u64>,
     quarantine: Vec<u8>,
     held: usize,
@@ -217,6 +248,7 @@ impl<'r> Router<'r> {
             selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
             times: TimeRange::default(),
             rays: Rays::default(),
+            undated: 0,
             invalid: BTreeMap::new(),
             quarantine: Vec::new(),
             held: 0,
@@ -234,7 +266,7 @@ impl<'r> Router<'r> {
         &self.selections
     }
 
-    /// The event times so far.
+    /// The event times so far, of the records that are routed.
     #[must_use]
     pub fn times(&self) -> TimeRange {
         self.times
@@ -244,6 +276,12 @@ impl<'r> Router<'r> {
     #[must_use]
     pub fn ray_bounds(&self) -> Option<RayBounds> {
         self.routes.ray_slot.and_then(|_| self.rays.bounds())
+    }
+
+    /// Records that are not routed because they have no readable time and the [`Window`] does not begin at 0.
+    #[must_use]
+    pub fn undated(&self) -> u64 {
+        self.undated
     }
 
     /// Bad lines so far, by reason.
@@ -303,13 +341,19 @@ impl<'r> Router<'r> {
 impl Sink for Router<'_> {
     fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]) {
         let raw_time = |slot: &usize| fields.get(*slot).copied().flatten();
-        if let Some(at) = self
+        let at = self
             .routes
             .time_slots
             .iter()
             .filter_map(raw_time)
-            .find_map(time::parse_json)
+            .find_map(time::parse_json);
+        if let Some(window) = &self.routes.window
+            && !window.holds(at)
         {
+            self.undated += u64::from(at.is_none());
+            return;
+        }
+        if let Some(at) = at {
             self.times.take(at);
         }
         if let Some(slot) = self.routes.ray_slot

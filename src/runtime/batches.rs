@@ -50,6 +50,7 @@ pub async fn page(
         after,
         limit,
         rays: None,
+        unmet: None,
     };
     page_of(env, ledger, &query).await
 }

@@ -101,7 +101,7 @@ async fn answer(
     env: &Env,
     context: &Context,
 ) -> std::result::Result<Response, Refusal> {
-    match api::access(request, env)? {
+    match api::access(request, env).await? {
         Access::None => return Err(ApiError::Unauthenticated.into()),
         Access::Read if route.call.needs_write() => return Err(ApiError::ReadOnly.into()),
         Access::Read | Access::Write => {}

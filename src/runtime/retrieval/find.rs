@@ -77,6 +77,7 @@ pub async fn batches(
                 after: after.clone(),
                 limit: limit as u64,
                 rays: rays.clone(),
+                unmet: None,
             };
             let rows = batches::page_of(env, &ledger.name, &query).await?;
             let is_last = rows.len() < limit;
