@@ -236,6 +236,12 @@ mod tests {
                 "the job was changed by others at the same time; read it and send the change again",
             ),
             (
+                ApiError::ReplayDiffers,
+                409,
+                1010,
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
+            ),
+            (
                 ApiError::BodyTooLarge { max_bytes: 65_536 },
                 413,
                 10413,

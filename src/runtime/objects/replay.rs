@@ -39,8 +39,9 @@ const ALARM_MILLIS: u64 = 20_000;
 /// Batches of one alarm at most: each takes up to five of the 1,000 calls that an alarm may make, spooling aside.
 const ALARM_BATCHES: u32 = 100;
 
-/// When the alarm comes again that was set before the work, should the work die. Longer than a batch takes.
-const REARM_MILLIS: u64 = 60_000;
+/// When the alarm comes again that was set before the work, should the work die. Two of them never run at once, so it may be
+/// shorter than the work.
+const REARM_MILLIS: u64 = 5_000;
 
 /// Rows of batches that are asked for at once.
 const PAGE_BATCHES: u64 = 200;
