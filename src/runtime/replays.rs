@@ -295,6 +295,15 @@ impl ReplayStore for Replays<'_> {
             .map_err(unavailable)
     }
 
+    async fn count(&self, scope: &Scope) -> Stored<usize> {
+        let query = ReplaysQuery {
+            scope: Some(scope.to_string()),
+            ..ReplaysQuery::default()
+        };
+        let rows = rows(self.env, &query).await.map_err(unavailable)?;
+        Ok(rows.len())
+    }
+
     async fn get(&self, scope: &Scope, id: &str) -> Stored<Option<Facts>> {
         match self.row(scope, id, false).await.map_err(unavailable)? {
             Some(row) => self.facts(row).await.map(Some).map_err(unavailable),

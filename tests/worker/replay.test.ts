@@ -347,6 +347,22 @@ describe("a replay", () => {
     const stats = await scene.stats();
     assert.equal(stats.jobs[0].selected.records, wanted.length);
     assert.equal((await worker.api("PUT", `${scene.scope}/logpush/jobs/${made.id}`, { backfill_from: at(from + 1_000) })).status, 400);
+
+    // An upload that took minutes, and whose isolate had never heard of the job.
+    const slow = linesOf(10, 10);
+    const object = `${scene.scope}/${DATASET}/20260602/slow.log.gz`;
+    await worker.put(object, batch(slow));
+    const commit = {
+      batch_id: "5".repeat(64), scope: scene.scope, dataset: DATASET, day: "20260602", object, object_bytes: 1,
+      received_at_millis: Date.now() - 120_000, event_millis: [DAY + 600_000, DAY + 609_000], records: 10, bytes_raw: 1, bytes_compressed: 1,
+      invalid_lines: 0, invalid: {}, quarantine: null, selections: [],
+    };
+    assert.equal(await worker.callObject("LEDGER", `${scene.scope}/${DATASET}/20260602`, "commit", commit), "committed");
+    const late = slow.filter((line) => code(line) <= 3 && Date.parse(JSON.parse(line).Timestamp) >= from);
+    assert.ok(late.length > 0 && late.length < 8);
+    await scene.siem.waitFor(() => scene.siem.intake(KEY).records >= wanted.length + late.length, 30_000, "what came late");
+    assert.deepEqual(scene.got(KEY), sorted([...wanted, ...late]));
+    await scene.stats();
   });
 });
 
@@ -354,7 +370,9 @@ describe("a replay whose Worker is killed", () => {
   test("in its middle, and paused for longer than its outbox remembers, sends every record once", async (context) => {
     const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-replay-"));
     context.after(() => rmSync(persistDir, { recursive: true, force: true }));
-    const start = async () => await WorkerProcess.start({ persistDir, vars: { ...SECRETS, ...VARS } });
+    // An outbox that has no room for all of it, so that reading takes as long as pushing.
+    const vars = { ...SECRETS, ...VARS, OUTBOX_MAX_BYTES: "100000" };
+    const start = async () => await WorkerProcess.start({ persistDir, vars });
     let worker = await start();
     context.after(async () => await worker.kill9());
     const siem = await Siem.start({ intakeKeys: [KEY, OTHER] });
