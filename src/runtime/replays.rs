@@ -418,7 +418,7 @@ impl Replays<'_> {
                 // The middle one of each so many.
                 let chosen = rows.into_iter().filter(|_| {
                     number += 1;
-                    (number + every / 2) % every == 0
+                    (number + every / 2).is_multiple_of(every)
                 });
                 let chosen: Vec<BatchRow> = chosen.collect();
                 let looked = stream::iter(&chosen)
