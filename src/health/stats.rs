@@ -1,5 +1,6 @@
 //! `GET /stats`: what came, what went, and whether the sums hold.
 
+use crate::events::{EXTRA_COPIES, OVERWRITTEN};
 use crate::ledger::{JobSelected, Summary as LedgerSummary, WINDOWS_MINUTES};
 use crate::logpush::job::Job;
 use crate::outbox::Summary as OutboxSummary;
@@ -314,6 +315,27 @@ pub fn document(view: &View, datasets: &[DatasetStats], jobs: &[JobStats]) -> Va
     })
 }
 
+/// What became of events of R2 that brought no batch: `counts` by name, a dot between group and reason. `problem`: why no
+/// event can be taken.
+#[must_use]
+pub fn events_value(counts: &BTreeMap<String, u64>, problem: Option<String>) -> Value {
+    let group = |group: &str| {
+        let reasons = counts.iter().filter_map(|(name, count)| {
+            let reason = name.strip_prefix(group)?.strip_prefix('.')?;
+            Some((reason.to_owned(), Value::from(*count)))
+        });
+        Value::Object(reasons.collect())
+    };
+    let single = |name: &str| counts.get(name).copied().unwrap_or_default();
+    json!({
+        "skipped": group("skipped"),
+        "quarantined": group("quarantined"),
+        EXTRA_COPIES: single(EXTRA_COPIES),
+        OVERWRITTEN: single(OVERWRITTEN),
+        "misconfigured": problem,
+    })
+}
+
 fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
     let JobStats {
         job,
@@ -348,7 +370,7 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
             "duration_millis": recent.duration_millis,
         })),
         "selected": {"batches": selected.batches, "records": selected.records, "bytes": selected.bytes},
-        "owed": {"batches": selected.owed_batches},
+        "owed": {"batches": selected.owed_batches, "gone": selected.gone_batches},
         "surprises": selected.surprises,
         "delivered": {
             "records": outbox.delivered_records,
@@ -541,6 +563,23 @@ mod tests {
             };
             assert_eq!(stats.state(&VIEW).as_str(), expected);
         }
+    }
+
+    #[test]
+    fn events_without_a_batch_stand_under_their_group_and_reason() {
+        let counts = BTreeMap::from([
+            ("skipped.other_path".to_owned(), 3),
+            ("quarantined.no_records".to_owned(), 1),
+            ("extra_copies".to_owned(), 2),
+        ]);
+        let expected = json!({
+            "skipped": {"other_path": 3}, "quarantined": {"no_records": 1}, "extra_copies": 2, "overwritten": 0,
+            "misconfigured": null,
+        });
+        assert_eq!(events_value(&counts, None), expected);
+        let problem = events_value(&BTreeMap::new(), Some("why".to_owned()));
+        assert_eq!(problem["misconfigured"], "why");
+        assert_eq!(problem["skipped"], json!({}));
     }
 
     #[test]

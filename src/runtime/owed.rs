@@ -52,8 +52,8 @@ impl From<Holding> for Settled {
 /// nothing more. May be repeated: the outbox knows the batch.
 ///
 /// # Errors
-/// Says what failed; the debt stays.
-pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
+/// [`SourceError::Gone`] when there is nothing left to make it of; anything else says what failed, and the debt stays.
+pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, SourceError> {
     let text = |e: worker::Error| e.to_string();
     let query = JobsQuery {
         id: Some(debt.job_id),
@@ -63,26 +63,24 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
         .await
         .map_err(text)?;
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
-        return held_before(env, debt).await.map(Settled::from);
+        return Ok(held_before(env, debt).await?.into());
     };
     let name = instance_name(job.id);
     // Reading the batch for an outbox that does not take it would be done again and again while a destination is down.
     match call(env, Class::Outbox, &name, "prospect", &debt.batch_id).await {
         Ok(Prospect::Room) => {}
         Ok(Prospect::Duplicate(holding)) => return Ok(holding.into()),
-        Ok(Prospect::Full) => return Err(FULL.to_owned()),
-        Err(e) => return Err(text(e)),
+        Ok(Prospect::Full) => return Err(FULL.to_owned().into()),
+        Err(e) => return Err(text(e).into()),
     }
     let one = std::slice::from_ref(&job);
     let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy)
         .within(backfill_window(&job, debt.received_at_millis));
-    let copied = copy(env, &job, &debt.object, &routes)
-        .await
-        .map_err(SourceError::into_reason)?;
+    let copied = copy(env, &job, &debt.object, &routes).await?;
     if copied.records == 0 {
-        return held_before(env, debt).await.map(Settled::from);
+        return Ok(held_before(env, debt).await?.into());
     }
-    hand_over(env, debt, copied, false).await
+    Ok(hand_over(env, debt, copied, false).await?)
 }
 
 /// Of what came before a job was made it wants the records from the time on from which it fills itself up.

@@ -140,7 +140,7 @@ impl SourceError {
         Self::Gone {
             object: object.to_owned(),
             reason: format!(
-                "error {}: error pushing: {object} is not in the bucket any more: somebody deleted it",
+                "error {}: error pushing: {object} is not in the bucket any more: somebody deleted it, or its retention is over",
                 destination::network::INTERNAL
             ),
         }

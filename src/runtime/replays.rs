@@ -53,7 +53,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Option<Response>
                     new_id: js::unique_name().replace('-', ""),
                     now_millis: now_millis(),
                 };
-                handle_replays(&route, api::access(request, env)?, &body, &services).await
+                handle_replays(&route, api::access(request, env).await?, &body, &services).await
             }
             None => ApiError::BodyTooLarge {
                 max_bytes: MAX_REQUEST_BYTES,

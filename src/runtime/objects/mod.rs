@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod registry;
 pub mod replay;
+pub mod tail;
 
 use js_sys::Uint8Array;
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,17 +24,21 @@ pub enum Class {
     Outbox,
     /// Policies, webhooks and what is to be told; one object.
     Alerts,
+    /// A session of Instant Logs and its viewers.
+    Tail,
     /// A replay.
     Replay,
 }
 
 impl Class {
-    fn binding(self) -> &'static str {
+    /// The name of its binding.
+    pub fn binding(self) -> &'static str {
         match self {
             Self::Registry => "REGISTRY",
             Self::Ledger => "LEDGER",
             Self::Outbox => "OUTBOX",
             Self::Alerts => "ALERTS",
+            Self::Tail => "TAIL",
             Self::Replay => "REPLAY",
         }
     }

@@ -9,9 +9,12 @@
 mod cutting;
 mod dead_letters;
 mod figures;
+mod keep;
 mod log;
 mod watch;
 mod work;
+
+pub use keep::TendOutbox;
 
 use super::registry::JobRow;
 use super::{answer, answer_json, now_millis, question};
@@ -80,6 +83,9 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE pushes ADD COLUMN receipt TEXT; ALTER TABLE pushes ADD COLUMN receipt_from TEXT;",
     // Earliest event time in the entry's batch.
     "ALTER TABLE entries ADD COLUMN first_event INTEGER; ALTER TABLE dead ADD COLUMN first_event INTEGER;",
+    // Dead letters that expired, in all time.
+    "ALTER TABLE health ADD COLUMN expired_letters INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE health ADD COLUMN expired_records INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.
@@ -155,6 +161,14 @@ impl DurableObject for Outbox {
             #[cfg(feature = "bench")]
             "/fill-log" => match question(&mut request).await {
                 Ok(((job, minutes), _)) => answer(self.fill_log(job, minutes)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/tend" => match question(&mut request).await {
+                Ok((tend, _)) => answer(self.tend(&tend).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/refers" => match question::<Vec<String>>(&mut request).await {
+                Ok((keys, _)) => answer(self.refers(&keys)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/dead-letters" => match question(&mut request).await {

@@ -430,6 +430,7 @@ fn everything(spec: &Spec) -> BatchesQuery {
         span: spec.span(),
         after: None,
         limit: 0,
+        rays: None,
         unmet: spec.backfill.map(|backfill| Unmet {
             job_id: spec.job,
             received_before_millis: backfill.received_before_millis,
