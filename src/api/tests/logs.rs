@@ -323,6 +323,7 @@ fn an_object_is_shown_with_its_times_and_counts() {
         records: 3,
         bytes_raw: 40,
         invalid_lines: 1,
+        expired: false,
     };
     let expected = json!({
         "name": "zones/z1/dns_logs/20220606/x.log.gz", "size": 10, "start": "2022-06-06T16:00:00.004Z",
