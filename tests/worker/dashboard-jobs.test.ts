@@ -90,6 +90,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       await page.getByText("the filter wants BotScore gt 0, and it is 0").first().waitFor();
       await page.getByText("records that came in the last 24 hours").waitFor();
       await visit.expectNoSeriousFaults();
+      await page.evaluate("document.querySelector('.filter-editor').scrollIntoView()");
       await visit.picture("jobs-editor-light");
 
       await page.getByRole("button", { name: "Create job" }).click();
@@ -203,6 +204,23 @@ describe("jobs on the page", { skip: noBrowser }, () => {
     assert.equal(job.destination_conf, siem.plain(KEY));
   });
 
+  test("a job that is only looked at is not changed, however its filter is written", async () => {
+    const scope = freshScope();
+    const filter = '{ "where": {"and": [ {"key":"BotScore","operator":"neq","value":"30"} ]}}';
+    const { id } = await worker.createJob(scope, { name: "as written", dataset: "http_requests", destination_conf: siem.plain(KEY), filter });
+    await browser.visit(worker.url, {}, async (visit) => {
+      const { page } = visit;
+      await visit.open(`#/jobs/${scope}/${id}`);
+      await page.getByText("BotScore is not 30").waitFor();
+      await page.getByText("No batch of http_requests has come in here yet").waitFor();
+      assert.equal(await page.getByText("not saved", { exact: true }).count(), 0);
+      await page.getByLabel("Name", { exact: true }).fill("renamed");
+      await page.getByRole("button", { name: "Save changes" }).click();
+      await page.getByText("renamed is saved").waitFor();
+    });
+    assert.equal((await stored(scope))[0].filter, filter);
+  });
+
   test("a job is disabled, enabled, duplicated and deleted, and the reader is asked before the last", async () => {
     const scope = freshScope();
     const filter = { where: { key: "BotScore", operator: "gt", value: 50 } };
@@ -302,7 +320,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       assert.equal(await page.getByLabel("Destination string").inputValue(), siem.plain("REDACTED"));
       assert.ok(!(await page.content()).includes(KEY));
       await eventually("the preview", async () => (await figure(page)).startsWith("5 of 40 records"));
-      for (const control of await page.locator("fieldset input, fieldset select, fieldset textarea").all()) {
+      for (const control of await page.locator(".job-fields :is(input, select, textarea)").all()) {
         assert.ok(await control.isDisabled());
       }
       assert.equal(await page.getByRole("button", { name: /Save|Create|Duplicate|Delete|test message/ }).count(), 0);
