@@ -188,6 +188,9 @@ test("what a form enters is percent-encoded, and secrets stay names", () => {
   assert.equal(destinations.others(form)[0]?.value, "a&b=c#d%e+f ü");
   const again = destinations.parseDestination(destinations.printDestination(form)) as destinations.Destination;
   assert.equal(again.given[1]?.value, "a&b=c#d%e+f ü");
+  const emptied = destinations.withValue(again, again.given[1] as destinations.Given, "");
+  assert.match(destinations.printDestination(emptied), /&note=$/);
+  assert.equal(destinations.others(destinations.parseDestination(destinations.printDestination(emptied)) as destinations.Destination).length, 1);
   // Header names have no case, those of parameters have.
   const lower = destinations.parseDestination("https://h/x?header_authorization=Basic%20x") as destinations.Destination;
   assert.equal(destinations.valueOfPart(lower, part("https", "header_Authorization")), "Basic x");

@@ -6,7 +6,7 @@ import { useLoad } from "../../load.ts";
 import { href } from "../../router.ts";
 import { Badge, Button, Bytes, Confirm, Count, Empty, Heading, LinkButton, LoadError, Notice, Spinner, Table, Time } from "../../ui/index.ts";
 import { changeJob, deleteJob, readJobs, type ListedJob } from "./data.ts";
-import { keep, keptKeys, NEW, said } from "./drafts.ts";
+import { copyKey, keep, keptKeys, NEW, said } from "./drafts.ts";
 import { kindOf, parseDestination } from "./model/destination.ts";
 import { inPlainWords } from "./model/plain-words.ts";
 
@@ -47,6 +47,8 @@ export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
   };
   const address = ({ scope, id }: ListedJob) => href(["jobs", ...scope.split("/"), id]);
 
+  const copyWord = ({ scope, id }: ListedJob) => (keptKeys().includes(copyKey(`${scope}/${id}`)) ? "Continue the copy of" : "Duplicate");
+
   return (
     <>
       <div class="bar">
@@ -85,7 +87,7 @@ export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
               cell: (job: ListedJob) => (
                 <div class="job-actions">
                   <Button isBusy={busy === job.id} onClick={() => void toggle(job)} label={`${job.enabled ? "Disable" : "Enable"} ${jobName(job)}`}>{job.enabled ? "Disable" : "Enable"}</Button>
-                  <LinkButton href={href(["jobs", "new"], { from: `${job.scope}/${job.id}` })} label={`Duplicate ${jobName(job)}`}>Duplicate</LinkButton>
+                  <LinkButton href={href(["jobs", "new"], { from: `${job.scope}/${job.id}` })} label={`${copyWord(job)} ${jobName(job)}`}>{copyWord(job).replace(" of", "")}</LinkButton>
                   <Button kind="danger" onClick={() => setDoomed(job)} label={`Delete ${jobName(job)}`}>Delete</Button>
                 </div>
               ),
