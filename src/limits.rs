@@ -73,6 +73,10 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
 /// Logpush waits ten seconds for the answer after the last byte: beyond this, answers would come too late for all.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;
 
+/// Events of R2 that one invocation works on at once. Each has its object open and may spool beside it, and an invocation
+/// has six connections (Workers limits page): with more, objects that are open would wait for spooled ones that wait for them.
+pub const EVENTS_AT_ONCE: usize = 2;
+
 /// Uploads of parts that one isolate works on at once. Each holds up to [`MULTIPART_PART_BYTES`]: 40 MiB of 128.
 pub const MULTIPART_IN_FLIGHT_MAX: usize = 8;
 
@@ -120,3 +124,69 @@ pub const JOBS_CACHE_MILLIS: u64 = 3_000;
 /// Bytes of payloads in an outbox's table before it takes no more and the ledger owes the selection: half of a Durable
 /// Object's 10 GB. What lies in R2 does not count.
 pub const OUTBOX_MAX_BYTES: u64 = 5_000_000_000;
+
+/// Bytes of one session's lines that one batch shows; what is above is counted. Some 200 whole records of `http_requests`, or
+/// a thousand of ten fields: more than anybody reads before the next batch.
+pub const TAIL_BATCH_MAX_BYTES: usize = 256 * 1024;
+
+/// The same for all batches in flight in one isolate and all sessions together, and again for what is on its way to the
+/// sessions' objects: 4 MiB of wasm and 4 MiB of buffers of 128.
+pub const TAIL_BUDGET_BYTES: usize = 4 * 1024 * 1024;
+
+/// Calls to objects of sessions that one isolate has in flight. Each holds its lines; an object that does not answer holds
+/// its place for [`TAIL_DEADLINE_MILLIS`].
+pub const TAIL_CALLS_MAX: usize = 64;
+
+/// How long the object of a session may take to take its lines. The batch has been answered by then; the runtime ends what
+/// goes on 30 s after the answer (Workers limits page).
+pub const TAIL_DEADLINE_MILLIS: u64 = 5_000;
+
+/// Sessions of one dataset of a zone or account at once: each is one more filter for every record. Cloudflare has one.
+pub const TAIL_SESSIONS_PER_DATASET: usize = 5;
+
+/// Sessions of a deployment at once. The registry looks at all of them every [`JOBS_CACHE_MILLIS`] for each isolate.
+pub const TAIL_SESSIONS_MAX: usize = 50;
+
+/// How long a session lasts: as Cloudflare's.
+pub const TAIL_SESSION_SECS: u64 = 3_600;
+
+/// How long a session lasts that nobody listens to: as Cloudflare's.
+pub const TAIL_UNATTENDED_SECS: u64 = 300;
+
+/// Viewers of one session at once. With [`TAIL_WINDOW_BYTES`] and [`TAIL_PLAIN_BYTES`] it bounds what an object holds for
+/// viewers that do not read: 64 MiB of 128.
+pub const TAIL_VIEWERS_MAX: usize = 8;
+
+/// Bytes that may be on the way to a viewer that acknowledges what it gets. At the largest rate that is half a second.
+pub const TAIL_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Bytes that a viewer gets which acknowledges nothing: nobody knows how many of them it has read, and the runtime holds
+/// those which it has not.
+pub const TAIL_PLAIN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes of one message to a viewer, but for a single line that is longer.
+pub const TAIL_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Lines that a session shows in a second, and bytes of them; what is above is counted. A table in a browser is behind at a
+/// tenth of it.
+pub const TAIL_LINES_PER_SEC: u64 = 5_000;
+
+/// See [`TAIL_LINES_PER_SEC`].
+pub const TAIL_BYTES_PER_SEC: u64 = 4 * 1024 * 1024;
+
+/// Bytes of records that a retrieval writes out before it hands them on. Large enough that handing on costs nothing against
+/// its bytes; a window of records may come on top.
+pub const RETRIEVAL_PIECE_BYTES: usize = 128 * 1024;
+
+/// Objects that one retrieval reads: a request may make 1,000 calls (Workers limits page), and others find the objects.
+pub const RETRIEVAL_MAX_OBJECTS: usize = 900;
+
+/// Bytes after inflating that one retrieval reads, unless one object alone has more. Guards the 30 s of CPU time that a
+/// request has (Workers limits page).
+pub const RETRIEVAL_MAX_RAW_BYTES: u64 = 2_000_000_000;
+
+/// Retrievals that one isolate works on at once. Each holds a piece of records, a block, and up to six open objects.
+pub const RETRIEVALS_IN_FLIGHT_MAX: usize = 8;
+
+/// Records with one RayID that are answered. There is one, or a handful: no answer may fill the memory.
+pub const RAY_ANSWER_MAX_RECORDS: u64 = 1_000;

@@ -27,6 +27,8 @@ export interface Input {
   ledgerMonths: number;
   /** Batches come without Content-Length. */
   isChunked: boolean;
+  /** Logpush writes batches into the bucket, and R2's events bring them. */
+  isByEvents: boolean;
   /** What the destination takes to answer. */
   answerMillis: number;
   /** What the platform takes to make a write of an object durable; nothing in the local runtime. */
@@ -54,6 +56,7 @@ export const DEFAULTS: Omit<Input, "recordsPerDay" | "bytesPerRecord"> = {
   retentionDays: 30,
   ledgerMonths: 12,
   isChunked: false,
+  isByEvents: false,
   answerMillis: 200,
   storageMillis: 10,
   r2Millis: 30,
@@ -157,6 +160,8 @@ const OBJECT_GB = 0.128;
 // 64 characters, an object name of about 95 and ten numbers; a selection the same id and seven numbers.
 const BATCH_ROW_BYTES = 330;
 const SELECTION_ROW_BYTES = 150;
+/** Of an object that Logpush wrote: its name of about 100 characters, 32 and 64 of its entity tag and its batch. */
+const OBJECT_ROW_BYTES = 300;
 
 /** Platform limits (Durable Objects, limits page). */
 const OBJECT_REQUESTS_PER_SECOND = 1_000;
@@ -164,6 +169,10 @@ const OBJECT_BYTES = 10e9;
 const ROW_BYTES = 2e6;
 /** Batch bodies that Cloudflare takes on its smallest plan (Workers, limits page). */
 const BODY_BYTES = 100e6;
+/** Operations for a message of up to 64 KB: written, read, deleted (Queues, pricing page). */
+const OPERATIONS_OF_MESSAGE = 3;
+/** Messages of one queue (Queues, limits page). */
+const QUEUE_MESSAGES_PER_SECOND = 5_000;
 /** CPU time of a request unless wrangler.toml says otherwise (Workers, limits page). */
 const REQUEST_CPU_MILLIS = 30_000;
 
@@ -294,9 +303,12 @@ function usage(input: Input, measured: Measured): Usage {
   // Of one batch: the archive and the ledger, then each job's selection.
   const isLarge = batchGzip > limit("FIRST_BLOCK_BYTES");
   const partsOfBody = Math.ceil(batchGzip / limit("MULTIPART_PART_BYTES"));
-  let pieces = part.batch;
-  if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, { ...times(part.batch, 0), class_a: partsOfBody }));
+  let pieces = input.isByEvents ? part.event_batch : part.batch;
+  if (input.isByEvents) {
+    // The same for every size: the object is there, and nothing has to be looked for under its key.
+  } else if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, { ...times(part.batch, 0), class_a: partsOfBody }));
   else if (isLarge) pieces = plus(pieces, part.large_batch);
+  const callsOfLedger = pieces.requests;
   const stored = store({ ...input, shares: selecting });
   const sum = (of: (one: Stored) => number) => stored.reduce((total, one) => total + of(one), 0);
   const gathered = (one: Stored) => Array.from({ length: batchesPerPush }, () => one.entries).flat();
@@ -334,12 +346,13 @@ function usage(input: Input, measured: Measured): Usage {
   const active = [commitSeconds, registrySeconds, ...stored.map(() => outboxSeconds)].map((seconds) => Math.min(seconds, MONTH_SECONDS));
   const duration = active.reduce((total, seconds) => total + seconds, 0) * OBJECT_GB;
 
-  const ledgerBytes = batches * (BATCH_ROW_BYTES + stored.length * SELECTION_ROW_BYTES);
+  const ledgerBytes = batches * (BATCH_ROW_BYTES + (input.isByEvents ? OBJECT_ROW_BYTES : 0) + stored.length * SELECTION_ROW_BYTES);
   const events = (batches + objectRequests) * input.logSampling;
   const logGb = (events * input.logEventBytes) / GB;
   const used: Usage["used"] = [
     ["worker_requests", "Worker: batches", batches],
     ["worker_cpu", "Worker: CPU", rawGb * cpuMillisPerGb],
+    ...(input.isByEvents ? [["queue_operations", "Queue: one message a batch", batches * OPERATIONS_OF_MESSAGE] as [string, string, number]] : []),
     ["r2_class_a", "R2: writes", month.class_a],
     ["r2_class_b", "R2: reads", month.class_b],
     ["r2_storage", `R2: ${input.retentionDays} days of archive`, gzipGb * (input.retentionDays / DAYS)],
@@ -367,7 +380,7 @@ function usage(input: Input, measured: Measured): Usage {
       pushes_per_job: stored.length === 0 ? 0 : (pushesOfBatch / stored.length) * batches,
       objects: { ledgers: 1, outboxes: jobs },
       per_second: {
-        ledger: perSecond * (isLarge ? 2 : 1),
+        ledger: perSecond * callsOfLedger,
         outbox: perSecond,
         registry: registry / MONTH_SECONDS,
       },
@@ -376,7 +389,7 @@ function usage(input: Input, measured: Measured): Usage {
     },
     used,
     facts: {
-      perSecond, stored, batchRaw, batchGzip, pushMillis, ledgerBytes,
+      perSecond, stored, batchRaw, batchGzip, pushMillis, ledgerBytes, callsOfLedger, isByEvents: input.isByEvents,
       pushesPerJob: stored.length === 0 ? 0 : pushesOfBatch / stored.length,
       cpuMillis: (batchRaw / GB) * cpuMillisPerGb,
       registryPerSecond: registry / MONTH_SECONDS,
@@ -395,10 +408,11 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   const { volume, used, facts } = usage(input, measured);
   const { raw_gb: rawGb, gzip_gb: gzipGb, selected_gb_per_job: selectedGb } = volume;
   const { lines, worker_usd: workerUsd } = bill(used, prices);
-  const exportItem = price(prices, "export_external");
+  const externalItem = price(prices, "export_external");
+  const exportItem = input.isByEvents ? price(prices, "export_internal") : externalItem;
   const exportUsd = input.exportPricePerGb === undefined ? charge(exportItem, rawGb) : rawGb * input.exportPricePerGb;
   const archiveUsd = charge(price(prices, "r2_storage"), gzipGb * (input.retentionDays / DAYS)) + charge(price(prices, "r2_class_a"), volume.batches);
-  const external = (gb: number) => charge(exportItem, gb);
+  const external = (gb: number) => charge(externalItem, gb);
   const toR2 = charge(price(prices, "export_internal"), rawGb) + archiveUsd;
   const sentAway = jobs * selectedGb;
   return {
@@ -436,7 +450,8 @@ export function estimateAll(inputs: readonly Input[], measured: Measured, prices
   for (const [item, title, units] of all.flatMap(({ used }) => used)) summed.set(item, [item, title, (summed.get(item)?.[2] ?? 0) + units]);
   const sum = (of: (volume: Estimate["volume"]) => number) => all.reduce((total, { volume }) => total + of(volume), 0);
   const rawGb = sum((volume) => volume.raw_gb);
-  const exportUsd = charge(price(prices, "export_external"), rawGb);
+  const rawByEvents = all.reduce((total, { volume, facts }) => total + (facts.isByEvents ? volume.raw_gb : 0), 0);
+  const exportUsd = charge(price(prices, "export_external"), rawGb - rawByEvents) + charge(price(prices, "export_internal"), rawByEvents);
   const billed = bill([...summed.values()], prices);
   return { raw_gb: rawGb, batches: sum((volume) => volume.batches), ...billed, export_usd: exportUsd, total_usd: billed.worker_usd + exportUsd };
 }
@@ -451,20 +466,24 @@ interface Facts {
   pushesPerJob: number;
   cpuMillis: number;
   registryPerSecond: number;
+  /** For each batch. */
+  callsOfLedger: number;
+  isByEvents: boolean;
 }
 
 function checks(facts: Facts): Check[] {
   const { perSecond, pushesPerJob } = facts;
   const check = (title: string, value: number, most: number, unit: string, advice: string): Check =>
     ({ title, value, limit: most, unit, holds: value <= most, ...(value <= most ? {} : { advice }) });
-  const callsOfLedger = facts.batchGzip > limit("FIRST_BLOCK_BYTES") ? 2 : 1;
   return [
-    check("requests to a ledger", perSecond * callsOfLedger, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
+    check("requests to a ledger", perSecond * facts.callsOfLedger, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("requests to an outbox", perSecond, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("requests to the registry, at most", facts.registryPerSecond, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("a ledger's table after its day", facts.ledgerBytes / DAYS / 1e6, OBJECT_BYTES / 1e6, "MB", "larger batches"),
     check("a row of an outbox", limit("SEGMENT_MAX_BYTES") / 1e6, ROW_BYTES / 1e6, "MB", "none needed: the Worker cuts them"),
-    check("a batch as it comes", facts.batchGzip / 1e6, BODY_BYTES / 1e6, "MB gzip", "smaller batches, or a plan that takes larger bodies"),
+    facts.isByEvents
+      ? check("messages of the queue", perSecond, QUEUE_MESSAGES_PER_SECOND, "per second", "larger batches, or a queue for each prefix")
+      : check("a batch as it comes", facts.batchGzip / 1e6, BODY_BYTES / 1e6, "MB gzip", "smaller batches, or a plan that takes larger bodies"),
     check("CPU of one batch", facts.cpuMillis, REQUEST_CPU_MILLIS, "ms", "smaller batches, or limits.cpu_ms in wrangler.toml"),
     // One push at a time: what a job's destination has to take in must not last longer than it takes to come.
     check("time an outbox pushes", perSecond * pushesPerJob * (facts.pushMillis / 1_000), 1, "of each second",

@@ -166,9 +166,6 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
         ["validate", "destination", "exists"] => only("POST", method, Call::DestinationExists),
         ["validate", "origin"] => only("POST", method, Call::ValidateOrigin),
         ["preview"] => only("POST", method, Call::Preview),
-        ["edge"] | ["edge", "jobs"] if scope == ScopeKind::Zone => Err(ApiError::NotOffered {
-            what: "Instant Logs (logpush/edge/jobs)",
-        }),
         ["transformers", ..] if scope == ScopeKind::Account => Err(ApiError::NotOffered {
             what: "transformers (logpush/transformers)",
         }),
@@ -210,7 +207,8 @@ fn only(allowed: &'static str, method: &str, call: Call) -> Result<Call, ApiErro
     }
 }
 
-fn is_dataset(segment: &str) -> bool {
+/// Whether this can be the name of a dataset.
+pub(super) fn is_dataset(segment: &str) -> bool {
     (1..=MAX_DATASET_CHARS).contains(&segment.len())
         && segment
             .bytes()
@@ -333,8 +331,6 @@ mod tests {
     #[test]
     fn what_logpush_has_and_we_have_not_is_said_to_be_not_offered() {
         for path in [
-            format!("{ZONE}/edge"),
-            format!("{ZONE}/edge/jobs"),
             format!("{ACCOUNT}/transformers"),
             format!("{ACCOUNT}/transformers/preview"),
             format!("{ACCOUNT}/transformers/1/versions"),
@@ -370,7 +366,6 @@ mod tests {
             "/client/v4/zones/z1/logpush/datasets/dns_logs/fields/all",
             "/client/v4/zones/z1/logpush/validate",
             "/client/v4/zones/z1/logpush/transformers",
-            "/client/v4/accounts/a1/logpush/edge/jobs",
             "/zones/z1/logpush/jobs",
             "/",
             "",

@@ -3,6 +3,7 @@
 mod checks;
 mod dead_letters;
 mod preview;
+mod tail;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -4,6 +4,7 @@ pub mod archive_key;
 pub mod catalogue;
 pub mod destination_conf;
 pub mod filter;
+pub mod instant_logs;
 pub mod job;
 pub mod number;
 pub mod output_options;

@@ -249,11 +249,7 @@ impl OutputOptions {
                 continue;
             }
             match &*name {
-                "fields" => {
-                    let names = value.split(',').map(str::trim);
-                    read.field_names =
-                        checked_names("fields", names.filter(|name| !name.is_empty()))?;
-                }
+                "fields" => read.field_names = Self::names(value)?,
                 "timestamps" => {
                     read.timestamp_format = Some(timestamp_format("timestamps", value)?);
                 }
@@ -267,6 +263,15 @@ impl OutputOptions {
             }
         }
         Ok(read)
+    }
+
+    /// Reads names of fields with commas between them, as `fields` has them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn names(fields: &str) -> Result<Vec<String>, OutputOptionsError> {
+        let names = fields.split(',').map(str::trim);
+        checked_names("fields", names.filter(|name| !name.is_empty()))
     }
 
     /// Checks the names of fields against the dataset. A template may name fields that `field_names` does not: they are

@@ -4,8 +4,7 @@
 //!
 //! A condition's outcome depends on nothing but the raw text of its field, so what is remembered is always right.
 
-use super::JobRoute;
-use super::filter::{Compiled, Condition};
+use super::filter::{Compiled, CompiledFilter, Condition};
 
 /// Conditions of one group: their outcomes are bits of a word.
 const GROUP_MAX: usize = 64;
@@ -63,10 +62,11 @@ struct Step {
 }
 
 impl Plan {
-    pub fn new(jobs: &[JobRoute]) -> Self {
+    /// Filters by job, `None` for one that takes every record.
+    pub fn new<'f>(filters: impl Iterator<Item = Option<&'f CompiledFilter>>) -> Self {
         let mut plan = Self::default();
-        for (job, route) in jobs.iter().enumerate() {
-            let start = match &route.filter {
+        for (job, filter) in filters.enumerate() {
+            let start = match filter {
                 None => SELECTED,
                 Some(filter) => {
                     plan.need(&filter.root, job);
@@ -470,8 +470,8 @@ mod tests {
         let equal = json!({"key": "A", "operator": "eq", "value": "x"});
         let opposite = json!({"key": "A", "operator": "!eq", "value": "x"});
         let other = json!({"key": "B", "operator": "eq", "value": "x"});
-        let plan =
-            Plan::new(&routes(&[equal.clone(), opposite, json!({"or": [other, equal]})]).jobs);
+        let three = routes(&[equal.clone(), opposite, json!({"or": [other, equal]})]);
+        let plan = Plan::new(three.jobs.iter().map(|job| job.filter.as_ref()));
         let sizes: Vec<usize> = plan
             .groups
             .iter()

@@ -20,6 +20,14 @@ impl Sample {
         (options.sample_rate < 1.0).then_some(Self { below })
     }
 
+    /// Keeps one record of `n`; `None` when that is every record.
+    #[must_use]
+    pub fn one_of(n: u64) -> Option<Self> {
+        (n > 1).then(|| Self {
+            below: u64::MAX / n,
+        })
+    }
+
     /// Whether a record is kept.
     #[inline]
     #[must_use]
@@ -60,6 +68,15 @@ mod tests {
             );
             assert!(kept_before.iter().all(|n| kept.binary_search(n).is_ok()));
             kept_before = kept;
+        }
+    }
+
+    #[test]
+    fn one_of_n_is_the_rate_of_its_inverse() {
+        assert_eq!(Sample::one_of(1), None);
+        for n in [2, 10, 100] {
+            let (one_of, rate) = (Sample::one_of(n).unwrap(), sample(1.0 / n as f64).unwrap());
+            assert!(one_of.below.abs_diff(rate.below) < 1 << 12, "{n}");
         }
     }
 

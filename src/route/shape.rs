@@ -116,6 +116,11 @@ impl Shape {
         })
     }
 
+    /// Whether it writes the fields that the options name, whatever fields came.
+    pub(super) fn is_of_chosen_fields(&self) -> bool {
+        matches!(self.body, Body::Pieces(_))
+    }
+
     /// Appends a record to `out`. `line` is a JSON object and `fields` the raw text of its projected fields by slot.
     pub fn write(&self, line: &[u8], fields: &[Option<&[u8]>], out: &mut Vec<u8>) {
         let start = out.len();

@@ -1,6 +1,6 @@
 //! The jobs of a dataset, compiled, and cached in the isolate for seconds so that a batch costs no call for them.
 
-use super::objects::registry::{JobRow, JobsQuery};
+use super::objects::registry::{RoutesQuery, Wanted};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use crate::batch::projection::Projection;
 use crate::destination;
@@ -8,10 +8,11 @@ use crate::limits::{JOBS_CACHE_MILLIS, PUSH_DEFAULT_RECORDS};
 use crate::logpush::catalogue::{Dataset, TIMESTAMP_CANDIDATES};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
 use crate::logpush::filter::Filter;
+use crate::logpush::instant_logs::Session;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, Written};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, TailRoute, Written, ray_field};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,6 +26,8 @@ type Versions = Vec<(u64, u64)>;
 struct Cached {
     fetched_at: u64,
     versions: Versions,
+    /// Numbers of the sessions; a session does not change.
+    sessions: Vec<u64>,
     routes: Rc<Routes>,
 }
 
@@ -53,13 +56,14 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
     if let Some(routes) = fresh {
         return Ok(routes);
     }
-    let query = JobsQuery {
-        scope: Some(key.0.clone()),
-        dataset: Some(key.1.clone()),
-        ..JobsQuery::default()
+    let query = RoutesQuery {
+        scope: key.0.clone(),
+        dataset: key.1.clone(),
     };
-    let rows: Vec<JobRow> = call(env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
-    let jobs: Vec<Job> = rows
+    let wanted: Wanted = call(env, Class::Registry, REGISTRY_NAME, "routes", &query).await?;
+    let sessions: Vec<u64> = wanted.sessions.iter().map(|session| session.id).collect();
+    let jobs: Vec<Job> = wanted
+        .jobs
         .into_iter()
         .map(|row| row.job)
         .filter(Job::is_selecting)
@@ -68,12 +72,16 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
     let known = CACHE.with_borrow(|cache| {
         cache
             .get(&key)
-            .filter(|cached| cached.versions == versions)
+            .filter(|cached| cached.versions == versions && cached.sessions == sessions)
             .map(|cached| cached.routes.clone())
     });
     let routes = match known {
         Some(routes) => routes,
-        None => Rc::new(compile(scope, dataset, &jobs, Keep::Reference)),
+        None => {
+            let whole = Keep::Reference;
+            let watched = &wanted.sessions;
+            Rc::new(compile_watched(scope, dataset, &jobs, watched, whole))
+        }
     };
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHE_MAX {
@@ -82,6 +90,7 @@ pub async fn routes(env: &Env, scope: &Scope, dataset: &str) -> Result<Rc<Routes
         let cached = Cached {
             fetched_at: now,
             versions,
+            sessions,
             routes: routes.clone(),
         };
         cache.insert(key, cached);
@@ -100,6 +109,17 @@ pub fn destination_of(job: &Job) -> Option<DestinationConf> {
 
 /// Compiles jobs. `whole` says how the selection of a job that takes every record as it is may be kept.
 pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Routes {
+    compile_watched(scope, dataset, jobs, &[], whole)
+}
+
+/// The same with sessions in which somebody watches.
+fn compile_watched(
+    scope: &Scope,
+    dataset: &str,
+    jobs: &[Job],
+    sessions: &[Session],
+    whole: Keep,
+) -> Routes {
     let schema = Dataset::find(scope.kind(), dataset);
     let mut projection = Projection::new();
     let time_fields: Vec<&str> = match schema.as_ref().and_then(|d| d.timestamp_field.as_deref()) {
@@ -110,6 +130,8 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
         .iter()
         .map(|name| projection.slot(name))
         .collect();
+    let rays = ray_field(schema.as_ref()).filter(|(_, is_inside)| !is_inside);
+    let ray_slot = rays.map(|(field, _)| projection.slot(field));
     let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
     for job in jobs {
         let text = job.filter.as_deref().unwrap_or_default();
@@ -163,5 +185,16 @@ pub fn compile(scope: &Scope, dataset: &str, jobs: &[Job], whole: Keep) -> Route
                 .min(limits.max_records.unwrap_or(u64::MAX)),
         });
     }
-    Routes::new(projection, time_slots, routes, unreadable)
+    let mut tails = Vec::new();
+    for session in sessions {
+        match TailRoute::compile(session, schema.as_ref(), &mut projection) {
+            Ok(tail) => tails.push(tail),
+            Err(e) => worker::console_error!("session {}: {e}", session.id),
+        }
+    }
+    let routes = Routes::new(projection, time_slots, routes, unreadable).with_tails(tails);
+    match ray_slot {
+        Some(slot) => routes.with_rays(slot),
+        None => routes,
+    }
 }

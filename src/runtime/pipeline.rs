@@ -7,7 +7,8 @@ use super::slots::{Most, Slot, Slots};
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::{Encoding, Meter, Reader, StreamFault};
 use crate::limits::{
-    INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, WINDOW_BYTES,
+    INLINE_MAX_BYTES, PAYLOAD_BUDGET_BYTES, PAYLOAD_MAX_BYTES, READ_BYTES, TAIL_BATCH_MAX_BYTES,
+    TAIL_BUDGET_BYTES, WINDOW_BYTES,
 };
 use crate::outbox::EntrySource;
 use crate::route::{Assembly, Payload, Router, Routes, Segment};
@@ -19,6 +20,19 @@ thread_local! {
     /// Input block and inflate window: used without a break between taking and giving back, so all batches share them.
     static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     static IN_FLIGHT: Slots = const { Slots::new() };
+}
+
+/// Copies `piece`, at most [`READ_BYTES`], into wasm memory and has `work` take it, with the window to inflate into; both are
+/// shared by all who read batches. Returns how many bytes were taken.
+pub fn scratch(piece: &Uint8Array, work: impl FnOnce(&mut [u8], &mut Vec<u8>) -> usize) -> usize {
+    SCRATCH.with_borrow_mut(|(input, window)| {
+        input.resize(READ_BYTES, 0);
+        let Some(input) = input.get_mut(..piece.length() as usize) else {
+            return 0;
+        };
+        piece.copy_to(input);
+        work(input, window)
+    })
 }
 
 /// Batches that this isolate is working on.
@@ -125,13 +139,10 @@ impl<'r> Pipeline<'r> {
             // Shared among all batches in flight, but never less than a window.
             self.router.budget =
                 (PAYLOAD_BUDGET_BYTES / in_flight().max(1)).clamp(WINDOW_BYTES, PAYLOAD_MAX_BYTES);
+            let sessions = in_flight().max(1) * self.routes.tails.len().max(1);
+            self.router.tail_budget = (TAIL_BUDGET_BYTES / sessions).min(TAIL_BATCH_MAX_BYTES);
             let piece = block.subarray(at, end.min(at + READ_BYTES as u32));
-            let used = SCRATCH.with_borrow_mut(|(input, window)| {
-                input.resize(READ_BYTES, 0);
-                let Some(input) = input.get_mut(..piece.length() as usize) else {
-                    return 0;
-                };
-                piece.copy_to(input);
+            let used = scratch(&piece, |input, window| {
                 let projection = &self.routes.projection;
                 self.reader
                     .feed(input, window, projection, &mut self.router)

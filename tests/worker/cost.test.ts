@@ -25,6 +25,7 @@ const FIGURES: Measured = {
     batch: { ...NONE, requests: 1, rows_written: 2, class_a: 1 },
     large_batch: { ...NONE, requests: 1, class_b: 1 },
     chunked_batch: { ...NONE, class_a: 1 },
+    event_batch: { ...NONE, requests: 3, rows_written: 3, class_a: 1, class_b: 1 },
     selection: { ...NONE, requests: 1, alarms: 1, rows_written: 10 },
     inline_entry: { ...NONE, rows_written: 100 },
     spooled_entry: { ...NONE, rows_written: 1_000, class_b: 1 },
@@ -72,7 +73,7 @@ test("datasets together cost what their units cost, with the plan and what it in
 });
 
 test("the figures in docs/cost.md are those that the script prints", () => {
-  assert.equal(page.match(/<!-- npm run cost -- /g)?.length, 3);
+  assert.equal(page.match(/<!-- npm run cost -- /g)?.length, 4);
   assert.equal(withFigures(page, measured()), page, "renew them with `npm run cost -- --save`");
   const other = { ...measured(), cpu: FIGURES.cpu };
   assert.notEqual(withFigures(page, other), page, "the examples are not made anew at all");
@@ -171,6 +172,21 @@ test("a body without Content-Length costs a write for each part", () => {
   const writes = (change: Partial<Input>) => used(estimate(input({ jobs: 0, ...change }), FIGURES, prices()), "r2_class_a") / 6_300_000;
   near(writes({}), 1);
   near(writes({ isChunked: true }), 1 + 1 + 2, "9.97 MB are two parts");
+});
+
+test("batches that Logpush writes to R2 cost its internal price, a message each, and no look for their key", () => {
+  const found = estimate(input({ jobs: 0, isByEvents: true }), FIGURES, prices());
+  near(found.export_usd, (747_180 - 25) * 0.03);
+  near(used(found, "queue_operations"), 18_900_000, "written, read and deleted");
+  near(charged(found, "queue_operations"), 17.9 * 0.4);
+  near(used(found, "r2_class_a"), 6_300_000, "Logpush's own write");
+  near(used(found, "r2_class_b"), 6_300_000);
+  near(used(found, "rows_written"), 18_900_000);
+  near(used(found, "object_requests"), 6_300_000 * 4);
+  assert.deepEqual(found.alternatives, estimate(input({ jobs: 0 }), FIGURES, prices()).alternatives);
+  const checked = found.checks.map(({ title }) => title);
+  assert.deepEqual([checked.includes("messages of the queue"), checked.includes("a batch as it comes")], [true, false]);
+  assert.ok(!estimate(input(), FIGURES, prices()).lines.some(({ item }) => item === "queue_operations"));
 });
 
 test("what the plan includes is not billed", () => {

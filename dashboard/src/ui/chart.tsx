@@ -42,7 +42,7 @@ export function Chart({ title, times, stepSeconds, series, format }: ChartProps)
   useEffect(() => {
     const place = element.current;
     if (place === null) return;
-    const made = new uPlot(options(place, series, stepSeconds, format, setAt), data(times, series), place);
+    const made = new uPlot(options(place, series, stepSeconds, format, setAt), data(times, stepSeconds, series), place);
     plot.current = made;
     const size = new ResizeObserver(() => made.setSize({ width: place.clientWidth, height: HEIGHT }));
     size.observe(place);
@@ -54,14 +54,15 @@ export function Chart({ title, times, stepSeconds, series, format }: ChartProps)
     // New figures of the same series are put into the chart that is there, below.
   }, [names, stepSeconds, paint]);
 
-  useEffect(() => plot.current?.setData(data(times, series)), [times, series]);
+  useEffect(() => plot.current?.setData(data(times, stepSeconds, series)), [times, series]);
 
-  const time = at === null ? undefined : times[at];
+  const step = at === null ? undefined : Math.min(at, times.length - 1);
+  const time = step === undefined ? undefined : times[step];
   return (
     <figure class="chart">
       <figcaption>
         <h3>{title}</h3>
-        <p class="reading">{time === undefined ? "" : `${stepName(time, stepSeconds)}: ${series.map(({ name, values }) => `${name} ${format(values[at ?? 0] ?? 0)}`).join(" · ")}`}</p>
+        <p class="reading">{time === undefined ? "" : `${stepName(time, stepSeconds)}: ${series.map(({ name, values }) => `${name} ${format(values[step ?? 0] ?? 0)}`).join(" · ")}`}</p>
       </figcaption>
       <div ref={element} class="plot" aria-hidden="true" />
       <ul class="legend" aria-hidden="true">
@@ -89,7 +90,11 @@ function Figures({ title, times, stepSeconds, series, format }: ChartProps): JSX
   );
 }
 
-const data = (times: readonly number[], series: readonly Series[]): uPlot.AlignedData => [[...times], ...series.map(({ values }) => [...values])];
+/** With the end of the last step, so that it is as wide as the others. */
+function data(times: readonly number[], stepSeconds: number, series: readonly Series[]): uPlot.AlignedData {
+  const last = times.at(-1) ?? 0;
+  return [[...times, last + stepSeconds], ...series.map(({ values }) => [...values, values.at(-1) ?? 0])];
+}
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const dayAndClock = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });

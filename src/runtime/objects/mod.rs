@@ -5,6 +5,8 @@ pub mod alerts;
 pub mod ledger;
 pub mod outbox;
 pub mod registry;
+pub mod replay;
+pub mod tail;
 
 use js_sys::Uint8Array;
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,15 +24,22 @@ pub enum Class {
     Outbox,
     /// Policies, webhooks and what is to be told; one object.
     Alerts,
+    /// A session of Instant Logs and its viewers.
+    Tail,
+    /// A replay.
+    Replay,
 }
 
 impl Class {
-    fn binding(self) -> &'static str {
+    /// The name of its binding.
+    pub fn binding(self) -> &'static str {
         match self {
             Self::Registry => "REGISTRY",
             Self::Ledger => "LEDGER",
             Self::Outbox => "OUTBOX",
             Self::Alerts => "ALERTS",
+            Self::Tail => "TAIL",
+            Self::Replay => "REPLAY",
         }
     }
 }

@@ -5,7 +5,7 @@ import { go, href } from "../../router.ts";
 import type { Stats } from "../../stats.ts";
 import { Chart } from "../../ui/chart.tsx";
 import { Button, Choice, Heading, LoadError, Notice, SelectField, Spinner, Time } from "../../ui/index.ts";
-import { bytes, count } from "../../format.ts";
+import { bytes, count, duration } from "../../format.ts";
 import type { PageProps } from "../registry.ts";
 import { Attention } from "./attention.tsx";
 import { Cost } from "./cost.tsx";
@@ -36,7 +36,7 @@ export default function Overview({ query }: PageProps): JSX.Element {
           </div>
         )}
         <p class="push faint">
-          {at !== undefined && <>as of <Time at={at.toISOString()} />, read again every {range.refreshSeconds} s </>}
+          {at !== undefined && <>as of <Time at={at.toISOString()} />, then every {duration(range.refreshSeconds)} </>}
           <Button onClick={reload} isBusy={isLoading}>Refresh</Button>
         </p>
       </div>

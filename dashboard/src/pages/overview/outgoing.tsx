@@ -52,7 +52,7 @@ function Pushes({ byStatus }: { byStatus: Map<number, number> | undefined }): JS
 function Backlog({ job }: { job: JobStats }): JSX.Element {
   const records = job.waiting.records + job.parked.records;
   if (records === 0) return <>{job.owed.batches > 0 ? `${job.owed.batches} batches owed` : "0"}</>;
-  return <><Count value={records} /> (<Bytes value={job.waiting.bytes + job.parked.bytes} />)</>;
+  return <><Count value={records} /><span class="below faint"><Bytes value={job.waiting.bytes + job.parked.bytes} /></span></>;
 }
 
 function LastError({ job }: { job: JobStats }): JSX.Element {
