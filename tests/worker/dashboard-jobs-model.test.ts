@@ -273,9 +273,10 @@ test("an error of the API belongs to the member that it names", () => {
 
 test("a destination's refusal is told in plain words", () => {
   for (const [message, words] of [
-    ["error validating destination: error 403: error pushing: error uploading to https: 403 Forbidden", /does not allow it/],
-    ["error 401: error pushing: error uploading to splunk: 401 Unauthorized", /wants a token/],
-    ["error 503: error pushing: error uploading to https: 503", /in trouble itself/],
+    ["error validating destination: error 403: error pushing: error uploading to https: 403 Forbidden", /refuses the credentials/],
+    ["error 401: error pushing: error uploading to splunk: 401 Unauthorized", /refuses the credentials/],
+    ["error 503: error pushing: error uploading to https: 503", /fault of its own/],
+    ["error validating destination: error 1108: error pushing: error uploading to queue: this Worker has no binding X", /No request could be made/],
     ["error validating destination: the secret HEC is not set", /wrangler secret put HEC/],
     ["error validating destination: no answer within 10 s", /firewall/],
     ["error pushing: error uploading to https: connection refused", /nothing listens/],

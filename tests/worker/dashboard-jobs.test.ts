@@ -65,7 +65,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       // The destination as a form: the fields show what the string says, and edit it.
       assert.equal(await page.getByLabel("Host and path").inputValue(), `${siem.host}/plain/batch`);
       await page.getByRole("button", { name: "Send a test message" }).click();
-      await page.getByText("does not allow it").waitFor();
+      await page.getByText("refuses the credentials").waitFor();
       await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill(KEY);
       assert.equal(await page.getByLabel("Destination string").inputValue(), siem.plain(KEY));
       await page.getByRole("button", { name: "Send a test message" }).click();
@@ -123,7 +123,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
         await page.getByRole("button", { name: "Create job" }).click();
         const destination = page.getByRole("region", { name: "Destination" });
         await destination.getByText("The job was not saved, because of its destination").waitFor();
-        await destination.getByText("does not allow it").waitFor();
+        await destination.getByText("refuses the credentials").waitFor();
         assert.deepEqual(await stored(scope), []);
         await visit.expectNoSeriousFaults();
         await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill(token);
@@ -136,12 +136,12 @@ describe("jobs on the page", { skip: noBrowser }, () => {
         await worker.push(`${scope}/http_requests`, batch(shop(20)));
         const job = row(page, "to be mended");
         await eventually("the list to say so", async () => {
-          if (await job.getByText("parked: waits for you").count()) return true;
+          if (await job.getByText("It waits for somebody to mend").count()) return true;
           await page.reload();
           await job.waitFor();
           return false;
         });
-        await job.getByText("does not allow it").waitFor();
+        await job.getByText("refuses the credentials").waitFor();
         await visit.picture("jobs-list-light");
         await job.getByRole("link", { name: "to be mended", exact: true }).click();
         await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill("another-key");
