@@ -17,7 +17,7 @@ import { Advice, root, run, say } from "./shell.mjs";
 const everything = ["rust", "npm", "wasm"];
 
 /** What is deployed or measured is never built the quick way. */
-const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "cost:count"];
+const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "bench:logs", "cost:count"];
 
 /** What each command needs installed, and what it does; the result is the exit code. */
 const commands = {
@@ -33,8 +33,13 @@ const commands = {
   deploy: {
     needs: everything,
     go: async (env, flags) => {
+      const where = sameConfig(flags);
+      const checked = await run("node", ["scripts/lifecycle.ts", "--check", ...where], { env });
+      if (checked !== 0) return checked;
       await build(env);
-      return await run("wrangler", ["deploy", ...flags], { env });
+      const deployed = await run("wrangler", ["deploy", ...flags], { env });
+      if (deployed !== 0 || flags.includes("--dry-run")) return deployed;
+      return await run("node", ["scripts/lifecycle.ts", "--when-configured", ...where], { env });
     },
   },
   demo: {
@@ -53,7 +58,9 @@ const commands = {
     },
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
+  lifecycle: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/lifecycle.ts", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  logs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/logs.ts", ...flags], { env }) },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
   "cost:count": {
     needs: everything,
@@ -77,6 +84,13 @@ const commands = {
       return await run("node", ["scripts/bench-health.ts", ...flags], { env });
     },
   },
+  "bench:logs": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/bench-logs.ts", ...flags], { env });
+    },
+  },
   "bench:instructions": { needs: ["rust", "npm"], go: (env, flags) => benchInstructions(env, flags) },
   "bench:micro": { needs: everything, go: (env, flags) => benchMicro(env, flags) },
   screenshots: {
@@ -98,6 +112,17 @@ const commands = {
     },
   },
 };
+
+/** Which configuration wrangler was told to take. */
+function sameConfig(flags) {
+  const long = { "-c": "--config", "-e": "--env" };
+  return flags.flatMap((flag, i) => {
+    const [name, value] = flag.split("=", 2);
+    const known = long[name] ?? name;
+    if (known !== "--config" && known !== "--env") return [];
+    return [`${known}=${value ?? flags[i + 1] ?? ""}`];
+  });
+}
 
 function writeDevVars() {
   const file = join(root, ".dev.vars");

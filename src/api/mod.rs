@@ -11,8 +11,10 @@ mod datasets;
 mod dead_letters;
 mod envelope;
 mod jobs;
+mod logs;
 mod ownership;
 mod preview;
+mod replays;
 mod route;
 mod services;
 mod tail;
@@ -32,8 +34,12 @@ pub use alerting::{
 pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};
+pub use logs::{Cursor, LogsCall, LogsRoute, Objects, Retrieve, listed, received_fields};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
+pub use replays::{
+    Action, Made, NewReplay, ReplayCall, ReplayRoute, ReplayServices, ReplayStore, handle_replays,
+};
 pub use route::{Call, Route};
 pub use services::{
     ArrivedDataset, DestinationTester, JobRules, JobStore, NewestBatch, Services, StoreError,

@@ -207,7 +207,8 @@ fn only(allowed: &'static str, method: &str, call: Call) -> Result<Call, ApiErro
     }
 }
 
-fn is_dataset(segment: &str) -> bool {
+/// Whether this can be the name of a dataset.
+pub(super) fn is_dataset(segment: &str) -> bool {
     (1..=MAX_DATASET_CHARS).contains(&segment.len())
         && segment
             .bytes()

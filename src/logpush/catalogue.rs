@@ -158,6 +158,16 @@ impl Field {
     }
 }
 
+/// Most bytes of a dataset's name.
+const NAME_MAX_BYTES: usize = 256;
+
+/// Whether this can be the name of a dataset, known or not: `^[A-Za-z0-9_-]{1,256}$`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=NAME_MAX_BYTES).contains(&name.len()) && name.bytes().all(allowed)
+}
+
 /// A file's word for its scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,7 +4,7 @@ use super::access::Visitor;
 use super::objects::registry::{JobRow, JobsQuery, LedgerRow, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs, preview, tail};
+use super::{alerts, config, jobs, preview, replays, tail};
 use crate::api::{
     Access, AlertingRoute, ApiError, ApiResponse, ArrivedDataset, CONTENT_MAX_BYTES, Content,
     EdgeRoute, JobRules, JobStore, MAX_REQUEST_BYTES, NewestBatch, OwnershipKey, Route, Services,
@@ -49,6 +49,9 @@ pub fn token(request: &Request) -> Result<Option<String>> {
 /// Answers a call of the API.
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     if let Some(response) = alerting(request, env).await? {
+        return Ok(response);
+    }
+    if let Some(response) = replays::handle(request, env).await? {
         return Ok(response);
     }
     if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
@@ -149,7 +152,8 @@ async fn edge(request: &mut Request, env: &Env) -> Result<Option<Response>> {
     respond(response, allowed).map(Some)
 }
 
-fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
+/// The answer to a call. `allowed` says which methods its path takes, when it was not made with one of them.
+pub fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     let ApiResponse { status, body } = response;
     let response = Response::from_json(&body)?.with_status(status);
     if let Some(allowed) = allowed {
@@ -179,8 +183,10 @@ pub async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<
     Ok((body.len() <= max_bytes).then_some(body))
 }
 
-struct Registry<'e> {
-    env: &'e Env,
+/// The registry, and the outboxes behind it.
+pub struct Registry<'e> {
+    /// Where they are.
+    pub env: &'e Env,
 }
 
 impl Registry<'_> {
@@ -256,18 +262,30 @@ impl Registry<'_> {
 
     /// The job's records may wait for this change: a mended destination, an enabled or a deleted job. An outbox that
     /// does not hear of it looks again by itself.
-    async fn changed(&self, id: u64) {
+    async fn changed(&self, scope: &Scope, id: u64) {
         jobs::forget();
-        let name = instance_name(id);
-        if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
-            worker::console_warn!("{name} was not woken: {e}");
+        let query = JobsQuery {
+            scope: Some(scope.to_string()),
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = self.call("jobs", &query).await.unwrap_or_default();
+        // Queues of replays go where this job goes.
+        let follows = |job: &Job| job.replay.as_ref().and_then(|replay| replay.job) == Some(id);
+        let following = rows.into_iter().filter(|row| follows(&row.job));
+        for id in std::iter::once(id).chain(following.map(|row| row.job.id)) {
+            let name = instance_name(id);
+            if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
+                worker::console_warn!("{name} was not woken: {e}");
+            }
         }
     }
 }
 
 impl JobStore for Registry<'_> {
     async fn list(&self, scope: &Scope) -> std::result::Result<Vec<Job>, StoreError> {
-        self.jobs(scope, None).await
+        let mut jobs = self.jobs(scope, None).await?;
+        jobs.retain(|job| job.replay.is_none());
+        Ok(jobs)
     }
 
     async fn get(&self, scope: &Scope, id: u64) -> std::result::Result<Option<Job>, StoreError> {
@@ -275,8 +293,14 @@ impl JobStore for Registry<'_> {
     }
 
     async fn create(&self, job: NewJob) -> std::result::Result<Job, StoreError> {
-        let created = self.call("create", &job.with_id(0)).await;
+        let created: std::result::Result<Job, StoreError> =
+            self.call("create", &job.with_id(0)).await;
         jobs::forget();
+        if let Ok(job) = &created
+            && job.backfill.is_some()
+        {
+            replays::start_backfill(self.env, job).await;
+        }
         created
     }
 
@@ -299,7 +323,7 @@ impl JobStore for Registry<'_> {
                 },
             )
             .await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         updated
     }
 
@@ -308,7 +332,7 @@ impl JobStore for Registry<'_> {
             return Ok(false);
         }
         let deleted = self.call("delete", &id).await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         deleted
     }
 
@@ -396,8 +420,10 @@ impl JobStore for Registry<'_> {
     }
 }
 
-struct Rules<'e> {
-    env: &'e Env,
+/// What this deployment allows.
+pub struct Rules<'e> {
+    /// Its settings.
+    pub env: &'e Env,
 }
 
 impl JobRules for Rules<'_> {

@@ -1,5 +1,6 @@
 //! What the deployment sets: bindings, secrets and variables, by name.
 
+use crate::events::{DEFAULT_PATHS, Paths, PathsError};
 use worker::Env;
 
 /// The R2 bucket.
@@ -24,9 +25,11 @@ pub const EMAIL: &str = "EMAIL";
 pub const ALERT_EMAIL_FROM: &str = "ALERT_EMAIL_FROM";
 /// `refuse` answers batches of datasets that the catalogue lacks with 404; anything else takes them.
 pub const UNKNOWN_DATASETS: &str = "UNKNOWN_DATASETS";
+/// How Logpush was told to name the objects that it writes itself.
+pub const R2_EVENTS_PATHS: &str = "R2_EVENTS_PATHS";
 /// How long a destination may take to answer a push, in seconds, up to 300.
 pub const PUSH_DEADLINE_SECONDS: &str = "PUSH_DEADLINE_SECONDS";
-/// Longest wait between two attempts of a push, in seconds.
+/// Longest wait between two attempts of a push, or to take an event, in seconds.
 pub const RETRY_MAX_SECONDS: &str = "RETRY_MAX_SECONDS";
 /// Longest wait between two probes of a parked queue, in seconds.
 pub const PROBE_MAX_SECONDS: &str = "PROBE_MAX_SECONDS";
@@ -59,4 +62,13 @@ pub fn number(env: &Env, name: &str) -> Option<u64> {
 /// A variable that is `true`.
 pub fn is_on(env: &Env, name: &str) -> bool {
     text(env, name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+/// How Logpush names the objects that it writes itself.
+///
+/// # Errors
+/// When the variable can not be followed.
+pub fn paths(env: &Env) -> Result<Paths, PathsError> {
+    let set = text(env, R2_EVENTS_PATHS);
+    Paths::parse(set.as_deref().unwrap_or(DEFAULT_PATHS))
 }

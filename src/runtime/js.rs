@@ -30,6 +30,17 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &FixedLengthStream) -> web_sys::WritableStream;
 
+    /// The runtime's own pair of streams: a write ends when its bytes were read.
+    pub type IdentityTransformStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new() -> Result<IdentityTransformStream, JsValue>;
+    /// The side that gives what was written.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
+    /// The side that is written.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &IdentityTransformStream) -> web_sys::WritableStream;
+
     /// The runtime's own gzip.
     pub type CompressionStream;
     #[wasm_bindgen(constructor, catch)]
@@ -76,6 +87,17 @@ extern "C" {
     fn random_uuid() -> String;
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
     fn get_random_values(bytes: &Uint8Array) -> Result<Uint8Array, JsValue>;
+}
+
+#[wasm_bindgen(module = "cloudflare:workers")]
+extern "C" {
+    #[wasm_bindgen(thread_local_v2, js_name = env)]
+    static ENV: JsValue;
+}
+
+/// What the deployment sets, where nobody hands it down. Bindings and variables are those that handlers and objects get.
+pub fn env() -> worker::Env {
+    ENV.with(|env| env.clone().unchecked_into())
 }
 
 /// WebCrypto.

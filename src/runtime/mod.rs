@@ -9,10 +9,12 @@ mod batches;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod events;
 mod graphql;
 mod ingest;
 mod jobs;
 mod js;
+mod lifecycle;
 mod log;
 mod metrics;
 mod objects;
@@ -21,17 +23,21 @@ mod pipeline;
 mod preview;
 mod probe;
 mod push;
+mod replays;
+mod retrieval;
 mod slots;
 mod stats;
 mod stored;
 mod tail;
 
 use crate::api::Access;
+use crate::logpush::catalogue;
 use crate::logpush::instant_logs::SESSIONS_PATH;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
 use std::future::Future;
 use std::rc::Rc;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{
@@ -57,6 +63,9 @@ async fn routed(mut request: Request, env: Env, context: Context) -> Result<Resp
         return graphql::handle(&mut request, &env).await;
     }
     if path.starts_with("/client/v4/") {
+        if let Some(response) = retrieval::handle(&mut request, &env, &context).await? {
+            return Ok(response);
+        }
         return api::handle(&mut request, &env).await;
     }
     if let Some(rest) = path.strip_prefix("/ingest/") {
@@ -92,6 +101,7 @@ async fn routed(mut request: Request, env: Env, context: Context) -> Result<Resp
             "wasm_memory_bytes": wasm_memory_bytes(),
             "batches_in_flight": pipeline::in_flight(),
             "bytes_in_flight": pipeline::bytes_in_flight(),
+            "retrievals_in_flight": retrieval::in_flight(),
         })),
         "/stats" | "/metrics" if request.method() != Method::Get => {
             method_not_allowed("GET", &format!("ask for {path} by GET"))
@@ -130,8 +140,18 @@ async fn routed(mut request: Request, env: Env, context: Context) -> Result<Resp
 
 /// The cron trigger.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
+    replays::start_all(&env).await;
+    // The time for which the trigger was set: a test sets a later one, and waits for nothing.
+    lifecycle::look_after(&env, event.schedule() as u64).await;
+}
+
+/// Messages of a queue: events of R2. Not by the SDK's macro, which hides how often a message has come, and makes a panic of
+/// an error.
+#[wasm_bindgen]
+pub async fn queue(messages: events::Messages, env: Env, _context: JsValue) {
+    events::consume(&messages, &env).await;
 }
 
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an
@@ -172,11 +192,7 @@ fn target(path: &str) -> Option<ingest::Target> {
     let kind = ScopeKind::from_path(parts.next()?)?;
     let scope = Scope::new(kind, parts.next()?).ok()?;
     let dataset = parts.next()?;
-    let is_name = (1..=256).contains(&dataset.len())
-        && dataset
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    (is_name && parts.next().is_none()).then(|| ingest::Target {
+    (catalogue::is_name(dataset) && parts.next().is_none()).then(|| ingest::Target {
         scope,
         dataset: dataset.to_owned(),
     })

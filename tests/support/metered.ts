@@ -1,12 +1,13 @@
 // The built Worker with a meter around it: everything that Cloudflare bills by the piece is counted where the runtime is
 // called. Requests to objects, alarms, rows that SQLite reads and writes, alarms that are set, operations on the bucket.
 
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { createTestHarness } from "wrangler";
+import { PUT_AND_SEND, withConsumer } from "./events.ts";
 import { Client, SECRETS } from "./worker.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -98,11 +99,20 @@ export const Ledger = metered(built.Ledger, "Ledger");
 export const Outbox = metered(built.Outbox, "Outbox");
 export const Registry = metered(built.Registry, "Registry");
 export default class extends built.default {
-  fetch(request) {
-    if (new URL(request.url).pathname === "/meter") return Response.json(meter);
+  async fetch(request) {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/meter") return Response.json(meter);
+    watchBucket(this.env);
+    switch (pathname) {
+      ${PUT_AND_SEND}
+    }
+    add("Worker", "requests");
+    return await during("Worker", () => super.fetch(request));
+  }
+  queue(batch) {
     watchBucket(this.env);
     add("Worker", "requests");
-    return during("Worker", () => super.fetch(request));
+    return during("Worker queue", () => super.queue(batch));
   }
 }
 `;
@@ -127,9 +137,11 @@ export class MeteredWorker extends Client {
       external: ["cloudflare:*", "*.wasm"],
       logLevel: "error",
     });
+    const configPath = join(folder, "wrangler.toml");
+    writeFileSync(configPath, withConsumer(join(folder, "index.js")));
     const harness = createTestHarness({
       root,
-      workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: folder, secrets: { ...SECRETS, ALLOW_PRIVATE_DESTINATIONS: "true" } }],
+      workers: [{ configPath, prebuiltWorkerDir: folder, secrets: { ...SECRETS, ALLOW_PRIVATE_DESTINATIONS: "true" } }],
     });
     const close = async () => {
       await harness.close();

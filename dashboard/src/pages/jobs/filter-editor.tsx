@@ -135,8 +135,8 @@ function GroupEditor({ node, path, tools }: { node: Group; path: string; tools: 
       })}
       {fault !== undefined && <p class="field-error">{fault}</p>}
       <div class="bar">
-        <Button label={`Add a condition to ${name}`} onClick={() => tools.add(node.id, condition())}>Add condition</Button>
-        <Button label={`Add a group to ${name}`} onClick={() => tools.add(node.id, group(node.word === "and" ? "or" : "and", [condition()]))}>Add group</Button>
+        <Button label={`Add condition to ${name}`} onClick={() => tools.add(node.id, condition())}>Add condition</Button>
+        <Button label={`Add group to ${name}`} onClick={() => tools.add(node.id, group(node.word === "and" ? "or" : "and", [condition()]))}>Add group</Button>
       </div>
     </div>
   );
@@ -174,8 +174,8 @@ function ConditionEditor({ node, path, tools }: { node: Condition; path: string;
         <div class="filter-values" role="group" aria-label={`Values of ${node.key} in the newest batch`}>
           <span class="hint">In the newest batch:</span>
           {values.slice(0, SUGGESTED).map(({ value, records }) => (
-            <Button key={value} kind="quiet" label={`${value === "" ? "empty" : value}, ${records} records`} onClick={() => change(withValue(node, value, type))}>
-              <code>{value === "" ? "“”" : value}</code> <span class="faint">{records}</span>
+            <Button key={value} kind="quiet" label={`${value === "" ? "empty" : value} ${records} records`} onClick={() => change(withValue(node, value, type))}>
+              <code>{value === "" ? "empty" : value}</code> <span class="faint">{records}</span>
             </Button>
           ))}
         </div>
