@@ -25,7 +25,8 @@ export class Viewer {
 
   /** Connects, or throws `status code` of a refusal. */
   static async connect(url: string): Promise<Viewer> {
-    const socket = new WebSocket(url);
+    // Once it has said why, the runtime holds a connection for as long as the object stays in memory, some ten seconds.
+    const socket = new WebSocket(url, { closeTimeout: 500 });
     const viewer = new Viewer(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once("open", resolve);
