@@ -16,7 +16,7 @@ import { Advice, root, run, say } from "./shell.mjs";
 const everything = ["rust", "npm", "wasm"];
 
 /** What is deployed or measured is never built the quick way. */
-const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "cost:count"];
+const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "bench:tail", "cost:count"];
 
 /** What each command needs installed, and what it does; the result is the exit code. */
 const commands = {
@@ -53,6 +53,14 @@ const commands = {
   },
   "test:native": { needs: ["rust"], go: (env, flags) => run("cargo", ["test", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
+  tail: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/tail.ts", ...flags], { env }) },
+  "bench:tail": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/bench-tail.ts", ...flags], { env });
+    },
+  },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
   "cost:count": {
     needs: everything,

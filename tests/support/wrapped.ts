@@ -1,0 +1,40 @@
+// The built Worker in a module of the test's own, which stands between the runtime and it.
+
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { createTestHarness } from "wrangler";
+import { SECRETS } from "./worker.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. */
+export async function startWrapped(module: string, vars: Record<string, string> = {}): Promise<{ url: string; close: () => Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), "logpush-edge-wrapped-"));
+  cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
+  await build({
+    stdin: { contents: module, resolveDir: join(root, "build") },
+    outfile: join(folder, "index.js"),
+    bundle: true,
+    format: "esm",
+    external: ["cloudflare:*", "*.wasm"],
+    logLevel: "error",
+  });
+  const harness = createTestHarness({
+    root,
+    workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: folder, secrets: { ...SECRETS, ...vars } }],
+  });
+  const close = async () => {
+    await harness.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const { url } = await harness.listen();
+    return { url: url.origin, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
