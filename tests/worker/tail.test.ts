@@ -4,19 +4,47 @@ import assert from "node:assert/strict";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Viewer } from "../support/viewer.ts";
-import { eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
+import { Client, eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
+import { startWrapped } from "../support/wrapped.ts";
 
-/** How long a session that nobody listens to lasts here, and how long one lasts at all in the worker for that. */
-const UNATTENDED_SECONDS = 2;
+/** The Worker with sessions' objects that fail, or do not answer, while they are told to. */
+const FAULTY = `
+import * as built from "./index.js";
+export * from "./index.js";
+let fault = "";
+export class Tail extends built.Tail {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/lines") {
+      if (fault === "fails") throw new Error("broken on purpose");
+      if (fault === "hangs") return await new Promise(() => {});
+    }
+    return await super.fetch(request);
+  }
+}
+export default class extends built.default {
+  async fetch(request) {
+    const url = new URL(request.url);
+    if (url.pathname !== "/fault") return await super.fetch(request);
+    fault = url.search.slice(1);
+    return new Response();
+  }
+}
+`;
 
 let worker: TestWorker;
 let brief: TestWorker;
+let faulty: Client;
+let closeFaulty: () => Promise<void>;
 before(async () => {
-  [worker, brief] = await Promise.all([TestWorker.start(), TestWorker.start({ TAIL_SESSION_SECONDS: "3", TAIL_UNATTENDED_SECONDS: String(UNATTENDED_SECONDS) })]);
+  worker = await TestWorker.start();
+  brief = await TestWorker.start({ TAIL_SESSION_SECONDS: "3", TAIL_UNATTENDED_SECONDS: "2" });
+  const { url, close } = await startWrapped(FAULTY);
+  [faulty, closeFaulty] = [new Client(url), close];
 });
 after(async () => {
   await worker?.close();
   await brief?.close();
+  await closeFaulty?.();
 });
 
 async function watch(context: TestContext, url: string, query = "?ack=true"): Promise<Viewer> {
@@ -25,7 +53,7 @@ async function watch(context: TestContext, url: string, query = "?ack=true"): Pr
   return viewer;
 }
 
-async function open(scope: string, body: object = {}, of: TestWorker = worker): Promise<any> {
+async function open(scope: string, body: object = {}, of: Client = worker): Promise<any> {
   const { status, json } = await of.api("POST", `${scope}/logpush/edge/jobs`, body, SECRETS.READ_TOKEN);
   assert.equal(status, 200, JSON.stringify(json));
   return json.result;
@@ -44,13 +72,13 @@ function batch(count: number, pad = 10): { lines: string[]; gzip: Buffer } {
   return { lines, gzip: gzipSync(`${lines.join("\n")}\n`) };
 }
 
-async function push(scope: string, gzip: Buffer, dataset = "http_requests", of: TestWorker = worker): Promise<string> {
+async function push(scope: string, gzip: Buffer, dataset = "http_requests", of: Client = worker): Promise<string> {
   const answer = await of.push(`${scope}/${dataset}`, gzip);
   assert.equal(answer.status, 200, answer.text);
   return answer.json.result;
 }
 
-describe("a live tail", () => {
+describe("a live tail", { concurrency: 5 }, () => {
   test("shows every record of a batch once, to all of its viewers, with how many it stands for", async (context) => {
     const scope = freshScope();
     const session = await open(scope);
@@ -268,10 +296,35 @@ describe("a live tail", () => {
     assert.equal((await worker.api("POST", `${scope}/logpush/edge/jobs`, {}, "wrong")).status, 401);
     assert.equal((await worker.api("PUT", `${scope}/logpush/edge/jobs`, {})).headers.get("Allow"), "GET, POST");
   });
-});
 
-describe("the time of a live tail", { concurrency: true }, () => {
-  test("is over for all of its viewers at once", async (context) => {
+  test("whose object is in trouble costs its viewers lines, of which they are told, and ingest nothing", { timeout: 60_000 }, async (context) => {
+    const scope = freshScope();
+    const viewer = await watch(context, (await open(scope, {}, faulty)).destination_conf);
+    await push(scope, batch(5).gzip, "http_requests", faulty);
+    await viewer.until(5);
+    let sent = 5;
+    for (const [fault, count] of [["fails", 7], ["hangs", 11]] as const) {
+      await fetch(`${faulty.url}/fault?${fault}`);
+      const begun = performance.now();
+      assert.equal(await push(scope, batch(count).gzip, "http_requests", faulty), "accepted");
+      assert.ok(performance.now() - begun < 4_000);
+      await fetch(`${faulty.url}/fault`);
+      sent += count;
+      // Told with the next lines, once it is given up.
+      await eventually("it to be told", async () => {
+        await push(scope, batch(1).gzip, "http_requests", faulty);
+        sent += 1;
+        await viewer.until(sent - (fault === "hangs" ? count : 0));
+        return viewer.lines.length + viewer.lost === sent;
+      });
+      assert.equal(viewer.notices.at(-1)?.["hand_over"], count, fault);
+    }
+    assert.equal(viewer.lost, 18);
+    const stats = await faulty.datasetStats(scope);
+    assert.equal(stats.records, sent);
+  });
+
+  test("whose time is over ends for all of its viewers at once", async (context) => {
     const scope = freshScope();
     const { destination_conf } = await open(scope, {}, brief);
     const [one, two] = await Promise.all([watch(context, destination_conf), watch(context, destination_conf, "")]);
@@ -282,7 +335,7 @@ describe("the time of a live tail", { concurrency: true }, () => {
     await assert.rejects(watch(context, destination_conf), /^Error: 404 session_not_found$/);
   });
 
-  test("is over when nobody came, and when the last one left", async (context) => {
+  test("is over when nobody came, and some time after the last one left", async (context) => {
     const scope = freshScope();
     const [unused, left] = await Promise.all([open(scope, {}, brief), open(scope, {}, brief)]);
     const viewer = await watch(context, left.destination_conf);
