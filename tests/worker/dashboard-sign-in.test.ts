@@ -154,7 +154,7 @@ describe("signing in", { skip: noBrowser }, () => {
       const address = page.url();
       await page.keyboard.press("Enter");
       assert.deepEqual([await page.evaluate("document.activeElement.id"), page.url()], ["main", address]);
-      await page.getByRole("link", { name: "Jobs" }).focus();
+      await page.getByRole("link", { name: "Jobs", exact: true }).focus();
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Jobs", level: 1 }).waitFor();
       assert.equal(await page.evaluate("document.activeElement.tagName"), "H1");
