@@ -332,3 +332,20 @@ fn an_object_is_shown_with_its_times_and_counts() {
     });
     assert_eq!(listed(&row), expected);
 }
+
+#[test]
+fn gzip_is_for_a_client_that_takes_it() {
+    for (header, takes) in [
+        ("gzip", true),
+        ("br, gzip", true),
+        ("deflate, GZIP;q=0.5", true),
+        ("*", true),
+        ("", false),
+        ("identity", false),
+        ("gzip;q=0", false),
+        ("gzip; q=0.0, br", false),
+        ("xgzip", false),
+    ] {
+        assert_eq!(accepts_gzip(header), takes, "{header}");
+    }
+}
