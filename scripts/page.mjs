@@ -3,6 +3,7 @@
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { limits } from "./cost/limits.mjs";
 import { Advice, root } from "./shell.mjs";
 
 export const PAGE = join(root, "dist");
@@ -19,6 +20,7 @@ export async function buildPage(folder = PAGE) {
     result = await build({
       absWorkingDir: root, entryPoints: [join(from, "src", "main.tsx")], tsconfig: join(from, "tsconfig.json"),
       bundle: true, splitting: true, format: "esm", minify: true, target: TARGET, charset: "utf8", legalComments: "none",
+      define: { WORKER_LIMITS: JSON.stringify(limits()) },
       jsx: "automatic", jsxImportSource: "preact", write: false, metafile: true, logLevel: "warning",
       outdir: join(folder, "page"), entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]", assetNames: "[name]-[hash]",
     });

@@ -63,7 +63,7 @@ function ThemeChoice(): JSX.Element {
     <label class="theme">
       <span class="unseen">Colours</span>
       <select value={value} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
-        <option value="system">As the system</option>
+        <option value="system">System</option>
         <option value="light">Light</option>
         <option value="dark">Dark</option>
       </select>

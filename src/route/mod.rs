@@ -15,7 +15,10 @@ mod tail;
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
-pub use preview::Preview;
+pub use preview::{
+    BATCH_MAX_RAW_BYTES, BATCH_MAX_RECORDS, BatchPreview, Preview, Refused, Stop,
+    VALUES_MAX_FIELDS, Value as PreviewValue,
+};
 pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
 pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;

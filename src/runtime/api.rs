@@ -1,13 +1,14 @@
 //! Logpush's API over HTTP, with the registry as its store.
 
-use super::objects::registry::{JobRow, JobsQuery, Update};
+use super::access::Visitor;
+use super::objects::registry::{JobRow, JobsQuery, LedgerRow, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs, replays, tail};
+use super::{alerts, config, jobs, preview, replays, tail};
 use crate::api::{
-    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, EdgeRoute, JobRules,
-    JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize,
-    handle as answer, parse_verify, presented_token, verify,
+    Access, AlertingRoute, ApiError, ApiResponse, ArrivedDataset, CONTENT_MAX_BYTES, Content,
+    EdgeRoute, JobRules, JobStore, MAX_REQUEST_BYTES, NewestBatch, OwnershipKey, Route, Services,
+    StoreError, authorize, handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -16,21 +17,33 @@ use crate::logpush::job::{Job, NewJob};
 use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::Scope;
 use crate::outbox::{DeadLetter, Health, Selected, Selection, instance_name};
+use crate::route::BatchPreview;
 use crate::time;
 use futures_util::future::join_all;
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
-/// What the caller's token lets it do.
-pub fn access(request: &Request, env: &Env) -> Result<Access> {
+/// What the caller may do. A token that it sends decides alone; without one, what Cloudflare Access says of it does.
+pub async fn access(request: &Request, env: &Env) -> Result<Access> {
+    Ok(match (token(request)?, Visitor::of(request)?) {
+        (Some(token), _) => authorize(
+            Some(&token),
+            config::text(env, config::API_TOKEN).as_deref(),
+            config::text(env, config::READ_TOKEN).as_deref(),
+        ),
+        (None, Some(visitor)) => visitor.access(env).await.unwrap_or(Access::None),
+        (None, None) => Access::None,
+    })
+}
+
+/// The request's token of the API, good or not.
+pub fn token(request: &Request) -> Result<Option<String>> {
     let headers = request.headers();
     let authorization = headers.get("Authorization")?;
     let (email, key) = (headers.get("X-Auth-Email")?, headers.get("X-Auth-Key")?);
-    Ok(authorize(
-        presented_token(authorization.as_deref(), email.as_deref(), key.as_deref()),
-        config::text(env, config::API_TOKEN).as_deref(),
-        config::text(env, config::READ_TOKEN).as_deref(),
-    ))
+    let token = presented_token(authorization.as_deref(), email.as_deref(), key.as_deref());
+    Ok(token.map(str::to_owned))
 }
 
 /// Answers a call of the API.
@@ -43,7 +56,10 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     }
     if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
         return match asked {
-            Ok(()) => respond(verify(access(request, env)?), None),
+            Ok(()) => {
+                let has_token = token(request)?.is_some();
+                respond(verify(access(request, env).await?, has_token), None)
+            }
             Err(error) => respond(error.into(), Some("GET")),
         };
     }
@@ -58,7 +74,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     let response = match route {
         Ok(route) => match body(request, route.call.max_body_bytes()).await? {
             Some(body) => {
-                let access = access(request, env)?;
+                let access = access(request, env).await?;
                 let ownership = config::text(env, config::API_TOKEN)
                     .as_deref()
                     .and_then(OwnershipKey::derive);
@@ -103,7 +119,7 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
     };
     let response = match route {
         Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
-            Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
+            Some(body) => alerts::handle(env, &route, access(request, env).await?, &body).await,
             None => ApiError::BodyTooLarge {
                 max_bytes: MAX_REQUEST_BYTES,
             }
@@ -318,6 +334,38 @@ impl JobStore for Registry<'_> {
         let deleted = self.call("delete", &id).await;
         self.changed(scope, id).await;
         deleted
+    }
+
+    async fn arrived(&self, scope: &Scope) -> std::result::Result<Vec<ArrivedDataset>, StoreError> {
+        let ledgers: Vec<LedgerRow> = self.call("ledgers", &()).await?;
+        let scope = scope.to_string();
+        let mut arrived = BTreeMap::<String, u64>::new();
+        for ledger in ledgers.into_iter().filter(|ledger| ledger.scope == scope) {
+            let last = arrived.entry(ledger.dataset).or_default();
+            *last = ledger.last_seen.max(*last);
+        }
+        let arrived = arrived.into_iter();
+        Ok(arrived
+            .map(|(dataset, last_seen_millis)| ArrivedDataset {
+                dataset,
+                last_seen_millis,
+            })
+            .collect())
+    }
+
+    async fn preview_newest(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        into: &mut BatchPreview,
+    ) -> std::result::Result<Option<NewestBatch>, StoreError> {
+        let read = preview::newest(self.env, scope, dataset, into).await;
+        read.map_err(|e| {
+            worker::console_error!("preview of {scope}/{dataset}: {e}");
+            StoreError {
+                text: "the newest batch could not be read; try again".to_owned(),
+            }
+        })
     }
 
     async fn dead_letters(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CostError, measured, prices, read, withFigures } from "../../scripts/cost.ts";
-import { benchCases, cpuPerGb, DEFAULTS, estimate, limit, pushes, store, type Estimate, type Input, type Measured } from "../../scripts/cost/model.ts";
+import { benchCases, cpuPerGb, DEFAULTS, estimate, estimateAll, limit, pushes, store, type Estimate, type Input, type Measured } from "../../scripts/cost/model.ts";
 import { KINDS, PARTS, type Part, type Pieces } from "../../scripts/cost/parts.ts";
 import { dollars, short } from "../../scripts/cost/report.ts";
 
@@ -49,6 +49,28 @@ function charged(found: Estimate, item: string): number {
 }
 
 const near = (found: number, wanted: number, message?: string) => assert.ok(Math.abs(found - wanted) <= 1e-9 * Math.abs(wanted), `${message ?? ""} ${found} is not ${wanted}`);
+
+test("jobs that select different shares cost what each of them costs, and one that selects nothing costs nothing", () => {
+  // Small enough that no selection is spooled because of another one.
+  const small = { ...DEFAULTS, recordsPerDay: 86.4e6, bytesPerRecord: 100, recordsPerBatch: 1_000 };
+  const of = (shares: number[]) => estimate({ ...small, jobs: shares.length, selected: 0.5, shares }, measured(), prices());
+  for (const item of ["rows_written", "r2_class_a", "r2_class_b"]) {
+    const [none, some, whole, both] = [[], [0.1], [1], [0.1, 1, 0]].map((shares) => used(of(shares), item));
+    near((both ?? 0) - (none ?? 0), (some ?? 0) + (whole ?? 0) - 2 * (none ?? 0), item);
+  }
+  assert.equal(of([0.1, 1]).volume.selected_gb_per_job, of([0.55]).volume.selected_gb_per_job);
+});
+
+test("datasets together cost what their units cost, with the plan and what it includes once", () => {
+  const input = { ...DEFAULTS, recordsPerDay: 1e9, bytesPerRecord: 1_000 };
+  const [alone, together] = [estimate(input, measured(), prices()), estimateAll([input, input], measured(), prices())];
+  assert.deepEqual(estimateAll([input], measured(), prices()).lines, alone.lines);
+  assert.equal(together.lines.filter(({ item }) => item === "plan").length, 1);
+  for (const line of together.lines) if (line.item !== "plan") near(line.units, 2 * used(alone, line.item), line.item);
+  near(together.export_usd, 0.1 * (2 * alone.volume.raw_gb - 25));
+  near(together.total_usd, together.worker_usd + together.export_usd);
+  assert.equal(estimateAll([], measured(), prices()).total_usd, 5);
+});
 
 test("the figures in docs/cost.md are those that the script prints", () => {
   assert.equal(page.match(/<!-- npm run cost -- /g)?.length, 4);

@@ -1,4 +1,4 @@
-// What pages are made of.
+// What pages are made of. Charts are in chart.tsx, which brings their library along.
 
 export { Button, LinkButton, type ButtonProps } from "./button.tsx";
 export { CheckField, Choice, Field, SelectField, TextField } from "./field.tsx";

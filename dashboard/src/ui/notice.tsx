@@ -9,7 +9,7 @@ const SIGNS: Record<Kind, string> = { info: "i", good: "✓", warning: "!", erro
  * A message in the page. With `isLive` it is read out when it appears: at once for an error, else when the reader's
  * program has finished its sentence.
  */
-export function Notice({ kind, title, isLive = false, children }: { kind: Kind; title?: string; isLive?: boolean; children?: ComponentChildren }): JSX.Element {
+export function Notice({ kind, title, isLive = false, children }: { kind: Kind; title?: ComponentChildren; isLive?: boolean; children?: ComponentChildren }): JSX.Element {
   const role = !isLive ? undefined : kind === "error" ? "alert" : "status";
   return (
     <div class={`notice notice-${kind}`} role={role}>

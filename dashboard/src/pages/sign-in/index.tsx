@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { pageShown } from "../../app-state.ts";
 import { useWork } from "../../load.ts";
 import { signIn } from "../../sign-in.ts";
 import { Button, Notice, TextField } from "../../ui/index.ts";
@@ -8,6 +9,7 @@ export function SignIn({ notice }: { notice: string | undefined }): JSX.Element 
   const [value, setValue] = useState("");
   const [isWrong, setWrong] = useState(false);
   const { isBusy, error, run } = useWork();
+  useEffect(pageShown, []);
   const submit = (event: Event) => {
     event.preventDefault();
     const token = value.trim();
