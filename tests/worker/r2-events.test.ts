@@ -33,7 +33,7 @@ const tallyOf = (lines: readonly string[]) => {
 
 // At once, because most of it is waiting.
 describe("events of R2", { concurrency: 4 }, () => {
-  describe("an object that Logpush wrote", { concurrency: 4 }, () => {
+  describe("an object that Logpush wrote", { concurrency: 7 }, () => {
     let built: Awaited<ReturnType<typeof eventWorker>>;
     let worker: TestWorker;
     let source: EventSource;
@@ -150,15 +150,30 @@ describe("events of R2", { concurrency: 4 }, () => {
       });
     }
 
-    test("is taken without a job that its outbox could not take it for, and the selection is made later from the object", async (context) => {
+    test("whose commit is done and not answered comes again, and is a duplicate", async (context) => {
       const { siem, scope, id } = await setUp(context);
-      const lines = recordLines(5_000, 50);
-      await source.fail(`Outbox/append of job/${id}/`, 1);
+      const lines = recordLines(4_500, 50);
+      await source.fail(`Ledger/commit of ${scope}/`, 1, true);
       await source.send(creation(await source.put(keyFor(scope), batchOf(lines))));
-      await siem.waitFor(() => siem.intake("key").tally.records === 50, 20_000, "what was owed");
+      const found = await dataset(scope, ({ duplicates }) => duplicates === 1);
+      assert.deepEqual([found.batches, found.records], [1, 50]);
       assert.equal((await worker.settled(scope, id)).delivered.records, 50);
+      assert.deepEqual(siem.intake("key").tally, tallyOf(lines));
       assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
     });
+
+    for (const isDone of [false, true]) {
+      test(`is taken when an outbox ${isDone ? "takes its selection and does not say so" : "does not take its selection"}, which is owed then`, async (context) => {
+        const { siem, scope, id } = await setUp(context);
+        const lines = recordLines(5_000, 50);
+        await source.fail(`Outbox/append of job/${id}/`, 1, isDone);
+        await source.send(creation(await source.put(keyFor(scope), batchOf(lines))));
+        await dataset(scope, ({ batches }) => batches === 1);
+        assert.equal((await worker.settled(scope, id)).delivered.records, 50);
+        assert.deepEqual(siem.intake("key").tally, tallyOf(lines));
+        assert.equal((await worker.stats(`scope=${scope}`)).reconciliation.holds, true);
+      });
+    }
 
     test("of CSV is read by what its path says, when it comes and when it is read again", async (context) => {
       const { siem, scope } = await setUp(context, { dataset: "dns_logs" });
