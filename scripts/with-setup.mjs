@@ -17,7 +17,7 @@ import { Advice, root, run, say } from "./shell.mjs";
 const everything = ["rust", "npm", "wasm"];
 
 /** What is deployed or measured is never built the quick way. */
-const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "bench:logs", "cost:count"];
+const RELEASE_ONLY = ["deploy", "demo", "test", "test:conservation", "bench", "bench:health", "bench:logs", "bench:tail", "cost:count"];
 
 /** What each command needs installed, and what it does; the result is the exit code. */
 const commands = {
@@ -61,6 +61,14 @@ const commands = {
   lifecycle: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/lifecycle.ts", ...flags], { env }) },
   jobs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/jobs.ts", ...flags], { env }) },
   logs: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/logs.ts", ...flags], { env }) },
+  tail: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/tail.ts", ...flags], { env }) },
+  "bench:tail": {
+    needs: everything,
+    go: async (env, flags) => {
+      await build(env);
+      return await run("node", ["scripts/bench-tail.ts", ...flags], { env });
+    },
+  },
   cost: { needs: ["npm"], go: (env, flags) => run("node", ["scripts/cost.ts", ...flags], { env }) },
   "cost:count": {
     needs: everything,

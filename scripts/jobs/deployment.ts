@@ -1,4 +1,4 @@
-// The jobs API of a deployment, as far as jobs as code need it.
+// The API of a deployment, as far as jobs as code and the live tail need it.
 
 import { JobsError } from "./file.ts";
 import { normalJob, type Difference, type Job, type StoredJob } from "./job.ts";
@@ -11,6 +11,15 @@ interface Envelope {
   success: boolean;
   errors: { code: number; message: string }[] | null;
   result: unknown;
+}
+
+/** A session of Instant Logs, as far as a viewer needs it. */
+export interface TailSession {
+  id: number;
+  /** Whoever knows it sees the records. */
+  destination_conf: string;
+  created_at: string;
+  ends_at: string;
 }
 
 export class Deployment {
@@ -50,6 +59,15 @@ export class Deployment {
       message: string;
     };
     return valid ? undefined : message || "the destination refused the test message";
+  }
+
+  /** Opens a session of Instant Logs; docs/tail.md says what it takes. */
+  async openSession(scope: string, session: object): Promise<TailSession> {
+    return (await this.#call("POST", `${scope}/logpush/edge/jobs`, session)) as TailSession;
+  }
+
+  async endSession(scope: string, id: number): Promise<void> {
+    await this.#call("DELETE", `${scope}/logpush/edge/jobs/${id}`);
   }
 
   async #call(method: string, path: string, body?: object): Promise<unknown> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::AccessRefusal;
 use crate::logpush::catalogue;
 
 /// An answer: the status, and the body as JSON.
@@ -34,6 +35,9 @@ pub enum ApiError {
     InvalidInput(String),
     /// 401, code 10000: no token, or one that is not known.
     Unauthenticated,
+    /// 401, code 10000: Cloudflare Access let somebody in whose token opens nothing here; 503, code 1101 when that can not
+    /// be said now.
+    AccessRefused(AccessRefusal),
     /// 403, code 1004: the token may read only, and the call does more or asks about whole destination strings.
     ReadOnly,
     /// 404, code 1006: no such job in this zone or account.
@@ -97,7 +101,8 @@ impl ApiError {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidInput(_) | Self::TooManySessions { .. } => 400,
-            Self::Unauthenticated => 401,
+            Self::AccessRefused(refusal) if refusal.may_pass() => 503,
+            Self::Unauthenticated | Self::AccessRefused(_) => 401,
             Self::ReadOnly => 403,
             Self::JobNotFound
             | Self::DeadLetterNotFound
@@ -129,7 +134,8 @@ impl ApiError {
             Self::ReplayDiffers => 1011,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
-            Self::Unauthenticated => 10000,
+            Self::AccessRefused(refusal) if refusal.may_pass() => 1101,
+            Self::Unauthenticated | Self::AccessRefused(_) => 10000,
             Self::NotOffered { .. } => 10404,
             Self::MethodNotAllowed { .. } => 10405,
             Self::Gone { .. } => 10410,
@@ -150,6 +156,7 @@ impl fmt::Display for ApiError {
                      with the API token of this service",
                 )
             }
+            Self::AccessRefused(refusal) => refusal.fmt(f),
             Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
             Self::DeadLetterNotFound => f.write_str("dead letter not found: it was sent again, deleted, or never there"),
@@ -217,6 +224,18 @@ mod tests {
                  with the API token of this service",
             ),
             (
+                ApiError::AccessRefused(AccessRefusal::Expired),
+                401,
+                10000,
+                "Cloudflare Access: the token has expired; load the page again to sign in",
+            ),
+            (
+                ApiError::AccessRefused(AccessRefusal::NoKeys("status 500".into())),
+                503,
+                1101,
+                "Cloudflare Access: the team's keys can not be read (status 500); try again",
+            ),
+            (
                 ApiError::ReadOnly,
                 403,
                 1004,
@@ -271,6 +290,12 @@ mod tests {
                 409,
                 1007,
                 "the job was changed by others at the same time; read it and send the change again",
+            ),
+            (
+                ApiError::ReplayDiffers,
+                409,
+                1011,
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
             ),
             (
                 ApiError::TooManySessions {

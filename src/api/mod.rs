@@ -4,6 +4,7 @@
 //! to [`handle`].
 
 mod access;
+mod access_jwt;
 mod alerting;
 mod checks;
 mod datasets;
@@ -22,6 +23,10 @@ mod tests;
 mod tokens;
 
 pub use access::{Access, authorize, bearer_token, presented_token};
+pub use access_jwt::{
+    ACCESS_LEEWAY_SECS, AccessClaims, AccessKey, AccessRefusal, AccessSettings, AccessToken,
+    CERTS_MAX_BYTES, CameFrom, KeyCache, KeyPlan, access_keys,
+};
 pub use alerting::{
     AlertStore, AlertingCall, AlertingRoute, AlertingServices, HistoryPage, HistoryQuery,
     WebhookTester, handle_alerting,
@@ -29,7 +34,9 @@ pub use alerting::{
 pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};
-pub use logs::{Cursor, LogsCall, LogsRoute, Objects, Retrieve, listed, received_fields};
+pub use logs::{
+    Cursor, LogsCall, LogsRoute, Objects, Retrieve, accepts_gzip, listed, received_fields,
+};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use replays::{

@@ -15,21 +15,23 @@ const PATH: &str = "/client/v4/user/tokens/verify";
 /// [`ApiError::MethodNotAllowed`] for anything but GET.
 #[must_use]
 pub fn parse_verify(method: &str, path: &str) -> Option<Result<(), ApiError>> {
-    (path == PATH).then(|| match method {
+    (path == PATH).then_some(match method {
         "GET" => Ok(()),
         _ => Err(ApiError::MethodNotAllowed { allowed: "GET" }),
     })
 }
 
 /// `{"id", "status": "active", "access": "read" | "write"}`. Tokens have no number here, so `id` is the name of the secret
-/// that holds this one; `status` has no other value, because tokens do not expire. 401 for a caller who may do nothing.
+/// that holds this one, or `access` for a caller without one whom Cloudflare Access vouches for; `status` has no other
+/// value, because tokens do not expire. 401 for a caller who may do nothing.
 #[must_use]
-pub fn verify(access: Access) -> ApiResponse {
+pub fn verify(access: Access, has_token: bool) -> ApiResponse {
     let (id, may) = match access {
         Access::None => return ApiError::Unauthenticated.into(),
         Access::Read => ("READ_TOKEN", "read"),
         Access::Write => ("API_TOKEN", "write"),
     };
+    let id = if has_token { id } else { "access" };
     ApiResponse::ok(json!({"id": id, "status": "active", "access": may}))
 }
 
@@ -51,15 +53,22 @@ mod tests {
 
     #[test]
     fn the_answer_says_what_the_caller_may_do() {
-        for (access, id, may) in [
-            (Access::Read, "READ_TOKEN", "read"),
-            (Access::Write, "API_TOKEN", "write"),
+        for (access, has_token, id, may) in [
+            (Access::Read, true, "READ_TOKEN", "read"),
+            (Access::Write, true, "API_TOKEN", "write"),
+            (Access::Read, false, "access", "read"),
+            (Access::Write, false, "access", "write"),
         ] {
-            let ApiResponse { status, body } = verify(access);
+            let ApiResponse { status, body } = verify(access, has_token);
             assert_eq!(status, 200);
             let expected = json!({"id": id, "status": "active", "access": may});
             assert_eq!(body["result"], expected);
         }
-        assert_eq!(verify(Access::None), ApiError::Unauthenticated.into());
+        for has_token in [true, false] {
+            assert_eq!(
+                verify(Access::None, has_token),
+                ApiError::Unauthenticated.into()
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Logpush's API over HTTP, with the registry as its store.
 
+use super::access::Visitor;
 use super::objects::registry::{JobRow, JobsQuery, LedgerRow, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
@@ -23,16 +24,26 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
-/// What the caller's token lets it do.
-pub fn access(request: &Request, env: &Env) -> Result<Access> {
+/// What the caller may do. A token that it sends decides alone; without one, what Cloudflare Access says of it does.
+pub async fn access(request: &Request, env: &Env) -> Result<Access> {
+    Ok(match (token(request)?, Visitor::of(request)?) {
+        (Some(token), _) => authorize(
+            Some(&token),
+            config::text(env, config::API_TOKEN).as_deref(),
+            config::text(env, config::READ_TOKEN).as_deref(),
+        ),
+        (None, Some(visitor)) => visitor.access(env).await.unwrap_or(Access::None),
+        (None, None) => Access::None,
+    })
+}
+
+/// The request's token of the API, good or not.
+pub fn token(request: &Request) -> Result<Option<String>> {
     let headers = request.headers();
     let authorization = headers.get("Authorization")?;
     let (email, key) = (headers.get("X-Auth-Email")?, headers.get("X-Auth-Key")?);
-    Ok(authorize(
-        presented_token(authorization.as_deref(), email.as_deref(), key.as_deref()),
-        config::text(env, config::API_TOKEN).as_deref(),
-        config::text(env, config::READ_TOKEN).as_deref(),
-    ))
+    let token = presented_token(authorization.as_deref(), email.as_deref(), key.as_deref());
+    Ok(token.map(str::to_owned))
 }
 
 /// Answers a call of the API.
@@ -45,7 +56,10 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     }
     if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
         return match asked {
-            Ok(()) => respond(verify(access(request, env)?), None),
+            Ok(()) => {
+                let has_token = token(request)?.is_some();
+                respond(verify(access(request, env).await?, has_token), None)
+            }
             Err(error) => respond(error.into(), Some("GET")),
         };
     }
@@ -60,7 +74,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     let response = match route {
         Ok(route) => match body(request, route.call.max_body_bytes()).await? {
             Some(body) => {
-                let access = access(request, env)?;
+                let access = access(request, env).await?;
                 let ownership = config::text(env, config::API_TOKEN)
                     .as_deref()
                     .and_then(OwnershipKey::derive);
@@ -105,7 +119,7 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
     };
     let response = match route {
         Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
-            Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
+            Some(body) => alerts::handle(env, &route, access(request, env).await?, &body).await,
             None => ApiError::BodyTooLarge {
                 max_bytes: MAX_REQUEST_BYTES,
             }

@@ -11,6 +11,12 @@ pub const INGEST_SECRET: &str = "INGEST_SECRET";
 pub const API_TOKEN: &str = "API_TOKEN";
 /// The token that may read.
 pub const READ_TOKEN: &str = "READ_TOKEN";
+/// The team's domain at Cloudflare Access.
+pub const ACCESS_TEAM_DOMAIN: &str = "ACCESS_TEAM_DOMAIN";
+/// Audience tags of the applications that stand in front of this Worker, comma-separated.
+pub const ACCESS_AUD: &str = "ACCESS_AUD";
+/// Who of those that Access lets in may write, comma-separated.
+pub const ACCESS_WRITERS: &str = "ACCESS_WRITERS";
 /// `true` lets destinations be private addresses and plain HTTP; for tests and the demo.
 pub const ALLOW_PRIVATE_DESTINATIONS: &str = "ALLOW_PRIVATE_DESTINATIONS";
 /// The binding that sends e-mail, if there is one.

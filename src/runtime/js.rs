@@ -115,6 +115,23 @@ pub mod subtle {
             may_leave: bool,
             uses: &Array,
         ) -> Result<Promise, JsValue>;
+        /// Makes a key of its numbers (`jwk`).
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+        pub fn import_jwk(
+            format: &str,
+            jwk: &JsValue,
+            algorithm: &JsValue,
+            may_leave: bool,
+            uses: &Array,
+        ) -> Result<Promise, JsValue>;
+        /// Says whether a signature is the key's.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
+        pub fn verify(
+            algorithm: &str,
+            key: &JsValue,
+            signature: &Uint8Array,
+            bytes: &Uint8Array,
+        ) -> Result<Promise, JsValue>;
         /// Signs bytes.
         #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
         pub fn sign(algorithm: &str, key: &JsValue, bytes: &Uint8Array)

@@ -1,6 +1,7 @@
 //! The only room that knows the `worker` SDK: the entry point, the routing table, bindings, streams, Durable Objects.
 //! No rule about a record lives here.
 
+mod access;
 mod alerts;
 mod api;
 mod archive;
@@ -43,9 +44,20 @@ use worker::{
     Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
 };
 
-/// Every request, by path.
+/// Every request.
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    match access::Visitor::of(&request)? {
+        None => routed(request, env, context).await,
+        Some(visitor) => {
+            let response = routed(request, env.clone(), context).await?;
+            visitor.explained(response, &env).await
+        }
+    }
+}
+
+/// Every request, by path.
+async fn routed(mut request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
     if path == graphql::PATH {
         return graphql::handle(&mut request, &env).await;
@@ -94,7 +106,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
         "/stats" | "/metrics" if request.method() != Method::Get => {
             method_not_allowed("GET", &format!("ask for {path} by GET"))
         }
-        "/stats" | "/metrics" => match api::access(&request, &env)? {
+        "/stats" | "/metrics" => match api::access(&request, &env).await? {
             Access::None => error(
                 401,
                 "unauthorized",

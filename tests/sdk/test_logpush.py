@@ -273,6 +273,15 @@ class Errors(LogpushCase):
                 self.assert_fails(PermissionDeniedError, 403, 1004, jobs.delete, job.id, **scope)
                 self.assertIn("REDACTED", jobs.get(job.id, **scope).destination_conf)
 
+    def test_a_session_of_instant_logs_is_opened_and_listed(self):
+        scope = fresh()
+        edge = by_token(READ_TOKEN).logpush.edge
+        session = edge.create(**scope, fields="ClientIP,RayID", filter="", sample=10)
+        self.assertEqual((session.fields, session.filter, session.sample), ("ClientIP,RayID", "", 10))
+        self.assertRegex(session.destination_conf, f"^ws://.*/instant-logs/ws/sessions/{session.session_id}$")
+        self.assertEqual(list(edge.get(**scope)), [session])
+        self.assert_fails(BadRequestError, 400, 1002, edge.create, **scope, fields="RayId", text="^fields: .*RayID")
+
     def test_transformers_are_said_not_to_be_offered(self):
         with self.assertRaises(APIStatusError) as caught:
             self.client.post("/accounts/a/logpush/transformers", cast_to=object, body={"name": "t", "code": "SELECT 1"})

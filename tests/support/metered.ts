@@ -1,16 +1,9 @@
 // The built Worker with a meter around it: everything that Cloudflare bills by the piece is counted where the runtime is
 // called. Requests to objects, alarms, rows that SQLite reads and writes, alarms that are set, operations on the bucket.
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { createTestHarness } from "wrangler";
 import { PUT_AND_SEND, withConsumer } from "./events.ts";
-import { Client, SECRETS } from "./worker.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { Client } from "./worker.ts";
+import { startWrapped } from "./wrapped.ts";
 
 /** What one class of objects, or the bucket, did; by name of what is billed. */
 export type Counts = Record<string, number>;
@@ -127,33 +120,8 @@ export class MeteredWorker extends Client {
   }
 
   static async start(): Promise<MeteredWorker> {
-    const folder = mkdtempSync(join(tmpdir(), "logpush-edge-metered-"));
-    cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
-    await build({
-      stdin: { contents: METER, resolveDir: join(root, "build") },
-      outfile: join(folder, "index.js"),
-      bundle: true,
-      format: "esm",
-      external: ["cloudflare:*", "*.wasm"],
-      logLevel: "error",
-    });
-    const configPath = join(folder, "wrangler.toml");
-    writeFileSync(configPath, withConsumer(join(folder, "index.js")));
-    const harness = createTestHarness({
-      root,
-      workers: [{ configPath, prebuiltWorkerDir: folder, secrets: { ...SECRETS, ALLOW_PRIVATE_DESTINATIONS: "true" } }],
-    });
-    const close = async () => {
-      await harness.close();
-      rmSync(folder, { recursive: true, force: true });
-    };
-    try {
-      const { url } = await harness.listen();
-      return new MeteredWorker(url.origin, close);
-    } catch (error) {
-      await close();
-      throw error;
-    }
+    const { url, close } = await startWrapped(METER, { ALLOW_PRIVATE_DESTINATIONS: "true" }, withConsumer);
+    return new MeteredWorker(url, close);
   }
 
   async meter(): Promise<Meter> {

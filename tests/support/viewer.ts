@@ -1,7 +1,10 @@
 // Whoever watches a live tail: a WebSocket of the most used library that takes messages apart by docs/tail.md.
 
-import { WebSocket } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 import { eventually } from "./worker.ts";
+
+/** An option of the library that its types lack. */
+const CLOSES_AT_ONCE: ClientOptions & { closeTimeout: number } = { closeTimeout: 500 };
 
 export class Viewer {
   /** Lines that begin with `{`, as they came. */
@@ -25,7 +28,8 @@ export class Viewer {
 
   /** Connects, or throws `status code` of a refusal. */
   static async connect(url: string): Promise<Viewer> {
-    const socket = new WebSocket(url);
+    // Once it has said why, the runtime holds a connection for as long as the object stays in memory, some ten seconds.
+    const socket = new WebSocket(url, CLOSES_AT_ONCE);
     const viewer = new Viewer(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once("open", resolve);

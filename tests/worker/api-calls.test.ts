@@ -207,9 +207,6 @@ describe("a call", { concurrency: true }, () => {
 
   test("of something that Logpush has and this Worker has not says so, and no page of another origin may make any", async () => {
     const [zone, account] = [freshScope(), freshScope("accounts")];
-    for (const path of [`${zone}/logpush/edge`, `${zone}/logpush/edge/jobs`]) {
-      assert.deepEqual(await failure("POST", path, {}), [404, 10404, "Instant Logs (logpush/edge/jobs): not offered in this version"]);
-    }
     for (const path of ["transformers", "transformers/preview", "transformers/1/content"]) {
       const text = "transformers (logpush/transformers): not offered in this version";
       assert.deepEqual(await failure("GET", `${account}/logpush/${path}`), [404, 10404, text]);

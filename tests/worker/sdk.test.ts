@@ -86,6 +86,11 @@ async function fails<T extends APIError>(
   });
 }
 
+test("a token is verified", async () => {
+  assert.deepEqual(await sdk(SECRETS.READ_TOKEN).user.tokens.verify(), { id: "READ_TOKEN", status: "active", access: "read" });
+  await assert.rejects(async () => await sdk("wrong").user.tokens.verify(), AuthenticationError);
+});
+
 describe("a job", { concurrency: true }, () => {
   for (const kind of ["zones", "accounts"] as const) {
     for (const auth of Object.keys(AUTH) as (keyof typeof AUTH)[]) {
@@ -384,6 +389,23 @@ describe("an error", { concurrency: true }, () => {
       assert.deepEqual(await all(reader.logpush.datasets.jobs.get("dns_logs", scope)), [masked]);
     });
   }
+
+  test("opens a session of Instant Logs and lists it", async () => {
+    const { scope } = fresh();
+    const edge = sdk(SECRETS.READ_TOKEN).logpush.edge;
+    const zone = scope as { zone_id: string };
+    const session = await edge.create({ ...zone, fields: "ClientIP,RayID", filter: "", sample: 10 });
+    assert.ok(session);
+    assert.deepEqual([session.fields, session.filter, session.sample], ["ClientIP,RayID", "", 10]);
+    assert.equal(session.destination_conf, `${worker.url.replace("http", "ws")}/instant-logs/ws/sessions/${session.session_id}`);
+    const listed = [];
+    for await (const one of edge.get(zone)) listed.push(one);
+    assert.deepEqual(listed, [session]);
+    const everything = await edge.create(zone);
+    assert.deepEqual([everything?.fields, everything?.sample], ["", 1]);
+    await fails(edge.create({ ...zone, fields: "RayId" }), BadRequestError, 400, 1002, /^fields: .*RayID/);
+    await fails(sdk("wrong").logpush.edge.create(zone), AuthenticationError, 401, 10000);
+  });
 
   test("says of transformers that they are not offered", async () => {
     const account_id = freshScope("accounts").slice("accounts/".length);
