@@ -1,15 +1,16 @@
-// Builds the Worker, unless the build that is there was made from exactly these inputs.
+// Builds the page, which takes no time, and the Worker, unless the build that is there was made from exactly these inputs.
 // `wrangler dev` and `wrangler deploy` run this through wrangler.toml, so the answer "up to date" has to come fast.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildPage } from "./page.mjs";
 import { Advice, alone, capture, root, run, say, seconds } from "./shell.mjs";
 
 /** A build whose feature `bench` gives it the stages of a batch alone. */
 export const BENCH_BUILD = join("target", "bench-build");
 
-const INPUTS = ["src", "dashboard", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
+const INPUTS = ["src", "Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "build.rs"];
 
 /** With LOGPUSH_EDGE_QUICK, somebody who works on the Worker waits 6 s for a change instead of 100. */
 const profile = (env) => (env.LOGPUSH_EDGE_QUICK ? ["--profile", "quick", "--no-opt"] : ["--release"]);
@@ -22,6 +23,8 @@ export async function build(env, { flags = profile(env), folder = "build", featu
   const stamp = (inputs) => `${inputs} ${hashOf([folder], (path) => path !== stampFile)}\n`;
   return await alone("build", async () => {
     const start = performance.now();
+    const written = await buildPage();
+    if (written > 0) say(`✓ the page, ${written} files, ${seconds(start)}`);
     const inputs = await inputHash(env, args);
     if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp(inputs)) {
       say(`✓ ${folder} is up to date, ${seconds(start)}`);

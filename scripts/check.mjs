@@ -21,7 +21,7 @@ export async function check(env, flags) {
     ["Rust tests", () => rustTests(env, flags)],
     ["Instructions counted", () => benchInstructions(env, [])],
     ["Rust documentation", () => run("cargo", ["doc", "--no-deps"], { env: strict })],
-    ["TypeScript types", () => run("tsc", ["--noEmit"], { env })],
+    ["TypeScript types", async () => (await run("tsc", ["--noEmit"], { env })) || (await run("tsc", ["--noEmit", "-p", "dashboard"], { env }))],
     ["Worker build", async () => void (await building)],
     ["Worker tests", () => runWorkerTests(env, [])],
     ["Deployment, dry run", () => dryRun(env)],
@@ -62,6 +62,12 @@ export async function runWorkerTests(env, flags) {
     .sort()
     .map((name) => join("tests", "worker", name));
   return await run("node", ["--test", FILES_AT_ONCE, ...flags, ...(named ? [] : files)], { env });
+}
+
+/** The tests that look at the page in a browser, and make its pictures when asked. */
+export function pageTests() {
+  const names = readdirSync(join(root, "tests", "worker")).filter((name) => /^dashboard-.*\.test\.ts$/.test(name));
+  return names.sort().map((name) => join("tests", "worker", name));
 }
 
 /** wrangler bundles as for a real deployment, without an account; its upload size is the figure of interest. */

@@ -57,6 +57,7 @@ const USAGE = [
     return `  --${name.padEnd(20)} ${what}${standard === undefined ? "" : ` (${standard})`}`;
   }),
   `  --${"chunked".padEnd(20)} batches come without Content-Length`,
+  `  --${"r2-events".padEnd(20)} Logpush writes to R2, and R2's events bring the batches: docs/r2-events.md`,
   `  --${"json".padEnd(20)} the estimate as JSON`,
   `  --${"scale".padEnd(20)} what 1 M, 1 G and 21 G records a day need, side by side: docs/scaling.md`,
   `  --${"measured FILE".padEnd(20)} CPU from what \`npm run bench -- --json\` printed`,
@@ -76,7 +77,7 @@ interface Command {
 
 export function read(args: string[]): Command {
   const numbers = Object.fromEntries(Object.keys(FLAGS).map((name) => [name, { type: "string" as const }]));
-  const switches = Object.fromEntries(["chunked", "json", "save", "scale", "help"].map((name) => [name, { type: "boolean" as const }]));
+  const switches = Object.fromEntries(["chunked", "r2-events", "json", "save", "scale", "help"].map((name) => [name, { type: "boolean" as const }]));
   let values: Record<string, string | boolean | undefined>;
   try {
     values = parseArgs({ args, options: { ...numbers, ...switches, measured: { type: "string" } } }).values as typeof values;
@@ -93,7 +94,7 @@ export function read(args: string[]): Command {
     }
     given[to] = number;
   }
-  const input = { ...DEFAULTS, ...given, isChunked: values["chunked"] === true } as Input;
+  const input = { ...DEFAULTS, ...given, isChunked: values["chunked"] === true, isByEvents: values["r2-events"] === true } as Input;
   const isScale = values["scale"] === true;
   if (isScale && given["recordsPerDay"] !== undefined) throw new CostError("--scale has volumes of its own: leave --records-per-day out");
   const isComplete = input.recordsPerDay !== undefined && input.bytesPerRecord !== undefined;

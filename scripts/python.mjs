@@ -1,4 +1,4 @@
-// Cloudflare's Python SDK in a virtual environment of its own, for tests/sdk. Python is not needed for anything else, so
+// Cloudflare's Python SDK and DuckDB in a virtual environment of their own, for tests/sdk. Python is not needed for anything else, so
 // where it is missing those tests are skipped with the reason, unless LOGPUSH_EDGE_REQUIRE_PYTHON is set.
 
 import { createHash } from "node:crypto";
@@ -11,13 +11,13 @@ const REQUIREMENTS = join(root, "tests", "sdk", "requirements.txt");
 /** The oldest one that the pinned packages work with as they stand. */
 const OLDEST = [3, 11];
 
-/** `env` with LOGPUSH_EDGE_PYTHON, the interpreter that has the SDK, or with LOGPUSH_EDGE_PYTHON_MISSING, why there is none. */
+/** `env` with LOGPUSH_EDGE_PYTHON, the interpreter that has both, or with LOGPUSH_EDGE_PYTHON_MISSING, why there is none. */
 export async function withPythonSdk(env) {
   try {
     return { ...env, LOGPUSH_EDGE_PYTHON: await python(env) };
   } catch (error) {
     if (!(error instanceof Advice) || env.LOGPUSH_EDGE_REQUIRE_PYTHON) throw error;
-    say(`· tests of Cloudflare's Python SDK will be skipped: ${error.message}`);
+    say(`· tests of Cloudflare's Python SDK and of DuckDB will be skipped: ${error.message}`);
     return { ...env, LOGPUSH_EDGE_PYTHON_MISSING: error.message.split("\n").at(-1) };
   }
 }
@@ -43,7 +43,7 @@ async function python(env) {
   try {
     await step("Python environment", env, base, ["-m", "venv", staging]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement", REQUIREMENTS];
-    await step("Cloudflare's Python SDK (once per machine)", env, join(staging, "bin", "python"), pip);
+    await step("Cloudflare's Python SDK and DuckDB (once per machine)", env, join(staging, "bin", "python"), pip);
     try {
       renameSync(staging, home);
     } catch (error) {

@@ -73,6 +73,10 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 40;
 /// Logpush waits ten seconds for the answer after the last byte: beyond this, answers would come too late for all.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;
 
+/// Events of R2 that one invocation works on at once. Each has its object open and may spool beside it, and an invocation
+/// has six connections (Workers limits page): with more, objects that are open would wait for spooled ones that wait for them.
+pub const EVENTS_AT_ONCE: usize = 2;
+
 /// Uploads of parts that one isolate works on at once. Each holds up to [`MULTIPART_PART_BYTES`]: 40 MiB of 128.
 pub const MULTIPART_IN_FLIGHT_MAX: usize = 8;
 
@@ -169,3 +173,20 @@ pub const TAIL_LINES_PER_SEC: u64 = 5_000;
 
 /// See [`TAIL_LINES_PER_SEC`].
 pub const TAIL_BYTES_PER_SEC: u64 = 4 * 1024 * 1024;
+
+/// Bytes of records that a retrieval writes out before it hands them on. Large enough that handing on costs nothing against
+/// its bytes; a window of records may come on top.
+pub const RETRIEVAL_PIECE_BYTES: usize = 128 * 1024;
+
+/// Objects that one retrieval reads: a request may make 1,000 calls (Workers limits page), and others find the objects.
+pub const RETRIEVAL_MAX_OBJECTS: usize = 900;
+
+/// Bytes after inflating that one retrieval reads, unless one object alone has more. Guards the 30 s of CPU time that a
+/// request has (Workers limits page).
+pub const RETRIEVAL_MAX_RAW_BYTES: u64 = 2_000_000_000;
+
+/// Retrievals that one isolate works on at once. Each holds a piece of records, a block, and up to six open objects.
+pub const RETRIEVALS_IN_FLIGHT_MAX: usize = 8;
+
+/// Records with one RayID that are answered. There is one, or a handful: no answer may fill the memory.
+pub const RAY_ANSWER_MAX_RECORDS: u64 = 1_000;

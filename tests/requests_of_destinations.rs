@@ -251,7 +251,9 @@ fn made(delivery: &Delivery) -> Vec<String> {
                 lines_of(&conversation.handshake),
             )
         }
-        Delivery::Queue { binding, push_id } => (format!("queue {binding}, {push_id}"), vec![]),
+        Delivery::Queue {
+            binding, push_id, ..
+        } => (format!("queue {binding}, {push_id}"), vec![]),
     };
     std::iter::once(how).chain(lines).collect()
 }

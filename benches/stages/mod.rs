@@ -16,7 +16,7 @@ use logpush_edge::logpush::filter::Filter;
 use logpush_edge::logpush::output_options::OutputOptions;
 use logpush_edge::logpush::scope::ScopeKind;
 use logpush_edge::route::filter::CompiledFilter;
-use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape, Written};
+use logpush_edge::route::{JobRoute, Keep, Router, Routes, Sample, Shape, Written, ray_field};
 use serde_json::{Value, json};
 
 /// One dataset, and what is asked of it.
@@ -425,6 +425,7 @@ fn fifty(questions: &Questions) -> Vec<Value> {
 fn routes(time: &str, schema: &Dataset, filters: &[Value]) -> Routes {
     let mut projection = Projection::new();
     let time_slots = vec![projection.slot(time)];
+    let ray_slot = ray_field(Some(schema)).map(|(field, _)| projection.slot(field));
     let mut jobs = Vec::new();
     for (at, filter) in filters.iter().enumerate() {
         let filter = Filter::parse(&filter.to_string(), Some(schema)).expect("a filter");
@@ -438,5 +439,9 @@ fn routes(time: &str, schema: &Dataset, filters: &[Value]) -> Routes {
             segment_max_records: 100_000,
         });
     }
-    Routes::new(projection, time_slots, jobs, Vec::new())
+    let routes = Routes::new(projection, time_slots, jobs, Vec::new());
+    match ray_slot {
+        Some(slot) => routes.with_rays(slot),
+        None => routes,
+    }
 }

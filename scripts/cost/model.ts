@@ -1,7 +1,7 @@
 // What a month costs: unit counts from the input, the measured figures and the code's own limits, times list prices.
-// Every formula stands in docs/cost.md.
+// Every formula stands in docs/cost.md. The page shows the same of what is running, so nothing here needs Node.
 
-import { readFileSync } from "node:fs";
+import { LIMITS } from "#limits";
 import { times, plus, type Latency, type Part, type Pieces } from "./parts.ts";
 
 export interface Input {
@@ -13,6 +13,8 @@ export interface Input {
   jobs: number;
   /** Share of the records that each of them selects; 1 is a job without filter, which gets whole batches by reference. */
   selected: number;
+  /** The share of each, where they differ: as many as there are jobs. */
+  shares?: readonly number[];
   /** `max_upload_bytes` of each job. */
   maxUploadBytes: number;
   /** Batches whose selections an outbox gathers before it pushes; 1 without `max_upload_interval_seconds`. */
@@ -25,6 +27,8 @@ export interface Input {
   ledgerMonths: number;
   /** Batches come without Content-Length. */
   isChunked: boolean;
+  /** Logpush writes batches into the bucket, and R2's events bring them. */
+  isByEvents: boolean;
   /** What the destination takes to answer. */
   answerMillis: number;
   /** What the platform takes to make a write of an object durable; nothing in the local runtime. */
@@ -52,6 +56,7 @@ export const DEFAULTS: Omit<Input, "recordsPerDay" | "bytesPerRecord"> = {
   retentionDays: 30,
   ledgerMonths: 12,
   isChunked: false,
+  isByEvents: false,
   answerMillis: 200,
   storageMillis: 10,
   r2Millis: 30,
@@ -155,6 +160,8 @@ const OBJECT_GB = 0.128;
 // 64 characters, an object name of about 95 and ten numbers; a selection the same id and seven numbers.
 const BATCH_ROW_BYTES = 330;
 const SELECTION_ROW_BYTES = 150;
+/** Of an object that Logpush wrote: its name of about 100 characters, 32 and 64 of its entity tag and its batch. */
+const OBJECT_ROW_BYTES = 300;
 
 /** Platform limits (Durable Objects, limits page). */
 const OBJECT_REQUESTS_PER_SECOND = 1_000;
@@ -162,16 +169,25 @@ const OBJECT_BYTES = 10e9;
 const ROW_BYTES = 2e6;
 /** Batch bodies that Cloudflare takes on its smallest plan (Workers, limits page). */
 const BODY_BYTES = 100e6;
+/** Operations for a message of up to 64 KB: written, read, deleted (Queues, pricing page). */
+const OPERATIONS_OF_MESSAGE = 3;
+/** Messages of one queue (Queues, limits page). */
+const QUEUE_MESSAGES_PER_SECOND = 5_000;
 /** CPU time of a request unless wrangler.toml says otherwise (Workers, limits page). */
 const REQUEST_CPU_MILLIS = 30_000;
 
-/** A constant of the Worker's own, from its source, so that the two can not part. */
+/** A constant of the Worker's own, by its name in src/limits.rs. */
 export function limit(name: string): number {
-  const source = readFileSync(new URL("../../src/limits.rs", import.meta.url), "utf8");
-  const found = new RegExp(`pub const ${name}: \\w+ = ([\\d_ *]+);`).exec(source)?.[1];
+  const found = LIMITS[name];
   if (found === undefined) throw new Error(`src/limits.rs has no number ${name}`);
-  return found.split("*").reduce((product, factor) => product * Number(factor.trim().replaceAll("_", "")), 1);
+  return found;
 }
+
+/** The mean of what the jobs select. */
+const shareOf = ({ selected, shares }: Input): number =>
+  shares === undefined || shares.length === 0 ? selected : shares.reduce((sum, share) => sum + share, 0) / shares.length;
+
+const sharesOf = ({ jobs, selected, shares }: Input): readonly number[] => shares ?? Array<number>(jobs).fill(selected);
 
 /** How one job's selection of one batch is stored. */
 interface Stored {
@@ -189,11 +205,7 @@ interface Stored {
  */
 export function store(input: Input): Stored[] {
   const batchBytes = input.recordsPerBatch * input.bytesPerRecord;
-  if (input.selected === 1) {
-    return Array.from({ length: input.jobs }, () => ({
-      entries: [batchBytes], spooledEntries: 0, inlineEntries: 0, archivedEntries: 1, objects: 0,
-    }));
-  }
+  const shares = sharesOf(input);
   const budget = Math.min(limit("PAYLOAD_MAX_BYTES"), Math.max(limit("WINDOW_BYTES"), limit("PAYLOAD_BUDGET_BYTES") / input.batchesInFlight));
   const segment = Math.max(1, Math.floor(limit("SEGMENT_MAX_BYTES") / input.bytesPerRecord)) * input.bytesPerRecord;
   const segmentsOf = (bytes: number) => {
@@ -201,8 +213,11 @@ export function store(input: Input): Stored[] {
     const rest = bytes - full * segment;
     return [...Array<number>(full).fill(segment), ...(rest > 0 ? [rest] : [])];
   };
-  const held = Array<number>(input.jobs).fill(0);
-  const stored: Stored[] = held.map(() => ({ entries: [], spooledEntries: 0, inlineEntries: 0, archivedEntries: 0, objects: 0 }));
+  const held = shares.map(() => 0);
+  const stored: Stored[] = shares.map((share) => share === 1
+    ? { entries: [batchBytes], spooledEntries: 0, inlineEntries: 0, archivedEntries: 1, objects: 0 }
+    : { entries: [], spooledEntries: 0, inlineEntries: 0, archivedEntries: 0, objects: 0 });
+  const growing = shares.map((share) => (share === 1 ? 0 : share));
   const put = (job: number, isInline: boolean) => {
     const [one, bytes] = [stored[job], held[job]];
     if (one === undefined || bytes === undefined || bytes === 0) return;
@@ -217,8 +232,8 @@ export function store(input: Input): Stored[] {
   };
   const window = limit("WINDOW_BYTES");
   for (let read = 0; read < batchBytes; read += window) {
-    const grown = Math.min(window, batchBytes - read) * input.selected;
-    for (let job = 0; job < held.length; job += 1) held[job] = (held[job] ?? 0) + grown;
+    const grown = Math.min(window, batchBytes - read);
+    for (let job = 0; job < held.length; job += 1) held[job] = (held[job] ?? 0) + grown * (growing[job] ?? 0);
     while (held.reduce((sum, bytes) => sum + bytes, 0) >= budget) put(held.indexOf(Math.max(...held)), false);
   }
   for (let job = 0; job < held.length; job += 1) put(job, (held[job] ?? 0) <= limit("INLINE_MAX_BYTES"));
@@ -226,8 +241,8 @@ export function store(input: Input): Stored[] {
 }
 
 /** Pushes that take these entries: as many as fit, one at least, an archived batch alone. */
-export function pushes(entries: readonly number[], input: Input): number {
-  if (input.selected === 1) return entries.length;
+export function pushes(entries: readonly number[], input: Input, share = input.selected): number {
+  if (share === 1) return entries.length;
   const most = Math.min(input.maxUploadBytes, limit("PUSH_MAX_BYTES"));
   let [count, bytes] = [0, Infinity];
   for (const entry of entries) {
@@ -265,7 +280,15 @@ export function benchCases(output: string): CpuCase[] {
   });
 }
 
-export function estimate(input: Input, measured: Measured, prices: Prices): Estimate {
+/** What one dataset uses in a month, before any price. */
+interface Usage {
+  volume: Estimate["volume"];
+  /** Item, title and units; what is paid once for all datasets is not among them. */
+  used: [item: string, title: string, units: number][];
+  facts: Facts;
+}
+
+function usage(input: Input, measured: Measured): Usage {
   const { jobs, batchesPerPush } = input;
   const part = measured.pieces;
   const rawGb = (input.recordsPerDay * input.bytesPerRecord * DAYS) / GB;
@@ -274,19 +297,23 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   const batchRaw = input.recordsPerBatch * input.bytesPerRecord;
   const batchGzip = batchRaw / input.gzipRatio;
   const perSecond = batches / MONTH_SECONDS;
-  const isSelecting = input.selected > 0;
+  const selecting = sharesOf(input).filter((share) => share > 0);
   const cpuMillisPerGb = cpuPerGb(measured.cpu.cases, jobs);
 
   // Of one batch: the archive and the ledger, then each job's selection.
   const isLarge = batchGzip > limit("FIRST_BLOCK_BYTES");
   const partsOfBody = Math.ceil(batchGzip / limit("MULTIPART_PART_BYTES"));
-  let pieces = part.batch;
-  if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, { ...times(part.batch, 0), class_a: partsOfBody }));
+  let pieces = input.isByEvents ? part.event_batch : part.batch;
+  if (input.isByEvents) {
+    // The same for every size: the object is there, and nothing has to be looked for under its key.
+  } else if (isLarge && input.isChunked) pieces = plus(pieces, plus(part.chunked_batch, { ...times(part.batch, 0), class_a: partsOfBody }));
   else if (isLarge) pieces = plus(pieces, part.large_batch);
-  const stored = isSelecting ? store(input) : [];
+  const callsOfLedger = pieces.requests;
+  const stored = store({ ...input, shares: selecting });
   const sum = (of: (one: Stored) => number) => stored.reduce((total, one) => total + of(one), 0);
   const gathered = (one: Stored) => Array.from({ length: batchesPerPush }, () => one.entries).flat();
-  const pushesOfBatch = sum((one) => pushes(gathered(one), input) / batchesPerPush);
+  const pushesOf = (one: Stored) => pushes(gathered(one), input, one.archivedEntries > 0 ? 1 : 0) / batchesPerPush;
+  const pushesOfBatch = sum(pushesOf);
   pieces = plus(pieces, times(part.selection, stored.length));
   pieces = plus(pieces, times(part.inline_entry, sum((one) => one.inlineEntries)));
   pieces = plus(pieces, times(part.spooled_entry, sum((one) => one.spooledEntries)));
@@ -295,7 +322,7 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
   pieces = plus(pieces, times(part.push, pushesOfBatch));
   // An object is read by each push that has a part of it, neighbouring parts at once: once by most, and more often when
   // it is larger than a push.
-  const readAgain = sum((one) => (one.objects === 0 ? 0 : Math.max(0, pushes(gathered(one), input) / batchesPerPush - one.objects)));
+  const readAgain = sum((one) => (one.objects === 0 ? 0 : Math.max(0, pushesOf(one) - one.objects)));
   pieces = plus(pieces, { ...times(part.batch, 0), class_b: readAgain });
   const month = times(pieces, batches);
   // The registry is asked for the jobs at most once for each batch, and once by each alarm; it reads every job's row.
@@ -305,24 +332,27 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
 
   // A push: the entries' objects one after the other, gzip, the answer, and two writes.
   const { latency } = measured;
-  const pushBytes = pushesOfBatch === 0 ? 0 : sum((one) => one.entries.reduce((a, b) => a + b, 0)) / pushesOfBatch;
+  const bytesOf = (one: Stored) => one.entries.reduce((a, b) => a + b, 0);
+  const pushBytes = pushesOfBatch === 0 ? 0 : sum(bytesOf) / pushesOfBatch;
   const getsOfPush = pushesOfBatch === 0 ? 0 : (sum((one) => one.objects + one.archivedEntries) + readAgain) / pushesOfBatch;
-  const gzipMillis = input.selected === 1 ? 0 : latency.push_ms_per_mb * (pushBytes / 1e6);
+  // What is archived is gzip already.
+  const gzipBytes = pushesOfBatch === 0 ? 0 : sum((one) => (one.archivedEntries > 0 ? 0 : bytesOf(one))) / pushesOfBatch;
+  const gzipMillis = latency.push_ms_per_mb * (gzipBytes / 1e6);
   const pushMillis = latency.push_ms + getsOfPush * input.r2Millis + gzipMillis + input.answerMillis + 2 * input.storageMillis;
   const commitSeconds = (batches * (latency.commit_ms + input.storageMillis)) / 1_000;
-  const outboxSeconds = jobs === 0 ? 0 : (batches * (stored.length * (latency.append_ms + input.storageMillis) + pushesOfBatch * pushMillis)) / 1_000 / jobs;
+  const outboxSeconds = stored.length === 0 ? 0 : (batches * (stored.length * (latency.append_ms + input.storageMillis) + pushesOfBatch * pushMillis)) / 1_000 / stored.length;
   const registrySeconds = (registry * latency.commit_ms) / 1_000;
   // Calls that overlap are billed once, so no object costs more than the whole month.
   const active = [commitSeconds, registrySeconds, ...stored.map(() => outboxSeconds)].map((seconds) => Math.min(seconds, MONTH_SECONDS));
   const duration = active.reduce((total, seconds) => total + seconds, 0) * OBJECT_GB;
 
-  const ledgerBytes = batches * (BATCH_ROW_BYTES + stored.length * SELECTION_ROW_BYTES);
+  const ledgerBytes = batches * (BATCH_ROW_BYTES + (input.isByEvents ? OBJECT_ROW_BYTES : 0) + stored.length * SELECTION_ROW_BYTES);
   const events = (batches + objectRequests) * input.logSampling;
   const logGb = (events * input.logEventBytes) / GB;
-  const usage: [string, string, number][] = [
-    ["plan", "Workers Paid", 1],
+  const used: Usage["used"] = [
     ["worker_requests", "Worker: batches", batches],
     ["worker_cpu", "Worker: CPU", rawGb * cpuMillisPerGb],
+    ...(input.isByEvents ? [["queue_operations", "Queue: one message a batch", batches * OPERATIONS_OF_MESSAGE] as [string, string, number]] : []),
     ["r2_class_a", "R2: writes", month.class_a],
     ["r2_class_b", "R2: reads", month.class_b],
     ["r2_storage", `R2: ${input.retentionDays} days of archive`, gzipGb * (input.retentionDays / DAYS)],
@@ -334,18 +364,8 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
     ["logs_ingested", "Workers Logs: ingested", logGb],
     ["logs_stored", "Workers Logs: 7 days kept", (logGb * 7) / DAYS],
   ];
-  const lines = usage.map(([item, title, units]) => line(prices, item, title, units));
-  const workerUsd = lines.reduce((total, one) => total + one.usd, 0);
-  const exportItem = price(prices, "export_external");
-  const exportUsd = input.exportPricePerGb === undefined ? charge(exportItem, rawGb) : rawGb * input.exportPricePerGb;
-  const selectedGb = rawGb * input.selected;
-  const archiveUsd = charge(price(prices, "r2_storage"), gzipGb * (input.retentionDays / DAYS)) + charge(price(prices, "r2_class_a"), batches);
-  const external = (gb: number) => charge(exportItem, gb);
-  const toR2 = charge(price(prices, "export_internal"), rawGb) + archiveUsd;
-  const sentAway = jobs * selectedGb;
-
+  const selectedGb = rawGb * shareOf(input);
   return {
-    input,
     volume: {
       raw_gb: rawGb,
       gzip_gb: gzipGb,
@@ -360,13 +380,44 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
       pushes_per_job: stored.length === 0 ? 0 : (pushesOfBatch / stored.length) * batches,
       objects: { ledgers: 1, outboxes: jobs },
       per_second: {
-        ledger: perSecond * (isLarge ? 2 : 1),
+        ledger: perSecond * callsOfLedger,
         outbox: perSecond,
         registry: registry / MONTH_SECONDS,
       },
       push_mb: pushBytes / 1e6,
       push_millis: pushMillis,
     },
+    used,
+    facts: {
+      perSecond, stored, batchRaw, batchGzip, pushMillis, ledgerBytes, callsOfLedger, isByEvents: input.isByEvents,
+      pushesPerJob: stored.length === 0 ? 0 : pushesOfBatch / stored.length,
+      cpuMillis: (batchRaw / GB) * cpuMillisPerGb,
+      registryPerSecond: registry / MONTH_SECONDS,
+    },
+  };
+}
+
+/** What units cost; those of the plan come first. */
+function bill(used: Usage["used"], prices: Prices): { lines: Line[]; worker_usd: number } {
+  const lines = ([["plan", "Workers Paid", 1], ...used] as const).map(([item, title, units]) => line(prices, item, title, units));
+  return { lines, worker_usd: lines.reduce((total, one) => total + one.usd, 0) };
+}
+
+export function estimate(input: Input, measured: Measured, prices: Prices): Estimate {
+  const { jobs } = input;
+  const { volume, used, facts } = usage(input, measured);
+  const { raw_gb: rawGb, gzip_gb: gzipGb, selected_gb_per_job: selectedGb } = volume;
+  const { lines, worker_usd: workerUsd } = bill(used, prices);
+  const externalItem = price(prices, "export_external");
+  const exportItem = input.isByEvents ? price(prices, "export_internal") : externalItem;
+  const exportUsd = input.exportPricePerGb === undefined ? charge(exportItem, rawGb) : rawGb * input.exportPricePerGb;
+  const archiveUsd = charge(price(prices, "r2_storage"), gzipGb * (input.retentionDays / DAYS)) + charge(price(prices, "r2_class_a"), volume.batches);
+  const external = (gb: number) => charge(externalItem, gb);
+  const toR2 = charge(price(prices, "export_internal"), rawGb) + archiveUsd;
+  const sentAway = jobs * selectedGb;
+  return {
+    input,
+    volume,
     lines,
     worker_usd: workerUsd,
     export_usd: exportUsd,
@@ -379,13 +430,30 @@ export function estimate(input: Input, measured: Measured, prices: Prices): Esti
       { title: "Logpush to R2, and the same share by its own filters", usd: toR2 + external(sentAway) },
       { title: `Transformers on everything for ${jobs} jobs, and what they select exported`, usd: charge(price(prices, "transformed"), jobs * rawGb) + external(sentAway) },
     ],
-    checks: checks({
-      perSecond, stored, batchRaw, batchGzip, pushMillis, ledgerBytes,
-      pushesPerJob: stored.length === 0 ? 0 : pushesOfBatch / stored.length,
-      cpuMillis: (batchRaw / GB) * cpuMillisPerGb,
-      registryPerSecond: registry / MONTH_SECONDS,
-    }),
+    checks: checks(facts),
   };
+}
+
+/** What several datasets cost together: units are added up before what is included is taken off. */
+export interface Bill {
+  raw_gb: number;
+  batches: number;
+  lines: Line[];
+  worker_usd: number;
+  export_usd: number;
+  total_usd: number;
+}
+
+export function estimateAll(inputs: readonly Input[], measured: Measured, prices: Prices): Bill {
+  const all = inputs.map((input) => usage(input, measured));
+  const summed = new Map<string, [string, string, number]>();
+  for (const [item, title, units] of all.flatMap(({ used }) => used)) summed.set(item, [item, title, (summed.get(item)?.[2] ?? 0) + units]);
+  const sum = (of: (volume: Estimate["volume"]) => number) => all.reduce((total, { volume }) => total + of(volume), 0);
+  const rawGb = sum((volume) => volume.raw_gb);
+  const rawByEvents = all.reduce((total, { volume, facts }) => total + (facts.isByEvents ? volume.raw_gb : 0), 0);
+  const exportUsd = charge(price(prices, "export_external"), rawGb - rawByEvents) + charge(price(prices, "export_internal"), rawByEvents);
+  const billed = bill([...summed.values()], prices);
+  return { raw_gb: rawGb, batches: sum((volume) => volume.batches), ...billed, export_usd: exportUsd, total_usd: billed.worker_usd + exportUsd };
 }
 
 interface Facts {
@@ -398,20 +466,24 @@ interface Facts {
   pushesPerJob: number;
   cpuMillis: number;
   registryPerSecond: number;
+  /** For each batch. */
+  callsOfLedger: number;
+  isByEvents: boolean;
 }
 
 function checks(facts: Facts): Check[] {
   const { perSecond, pushesPerJob } = facts;
   const check = (title: string, value: number, most: number, unit: string, advice: string): Check =>
     ({ title, value, limit: most, unit, holds: value <= most, ...(value <= most ? {} : { advice }) });
-  const callsOfLedger = facts.batchGzip > limit("FIRST_BLOCK_BYTES") ? 2 : 1;
   return [
-    check("requests to a ledger", perSecond * callsOfLedger, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
+    check("requests to a ledger", perSecond * facts.callsOfLedger, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("requests to an outbox", perSecond, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("requests to the registry, at most", facts.registryPerSecond, OBJECT_REQUESTS_PER_SECOND, "per second", "larger batches"),
     check("a ledger's table after its day", facts.ledgerBytes / DAYS / 1e6, OBJECT_BYTES / 1e6, "MB", "larger batches"),
     check("a row of an outbox", limit("SEGMENT_MAX_BYTES") / 1e6, ROW_BYTES / 1e6, "MB", "none needed: the Worker cuts them"),
-    check("a batch as it comes", facts.batchGzip / 1e6, BODY_BYTES / 1e6, "MB gzip", "smaller batches, or a plan that takes larger bodies"),
+    facts.isByEvents
+      ? check("messages of the queue", perSecond, QUEUE_MESSAGES_PER_SECOND, "per second", "larger batches, or a queue for each prefix")
+      : check("a batch as it comes", facts.batchGzip / 1e6, BODY_BYTES / 1e6, "MB gzip", "smaller batches, or a plan that takes larger bodies"),
     check("CPU of one batch", facts.cpuMillis, REQUEST_CPU_MILLIS, "ms", "smaller batches, or limits.cpu_ms in wrangler.toml"),
     // One push at a time: what a job's destination has to take in must not last longer than it takes to come.
     check("time an outbox pushes", perSecond * pushesPerJob * (facts.pushMillis / 1_000), 1, "of each second",

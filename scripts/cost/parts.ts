@@ -15,7 +15,7 @@ export interface Pieces {
 
 /** What each adds. */
 export const PARTS = [
-  "batch", "large_batch", "chunked_batch", "selection", "inline_entry", "spooled_entry", "archived_entry", "spooled_object", "push",
+  "batch", "large_batch", "chunked_batch", "event_batch", "selection", "inline_entry", "spooled_entry", "archived_entry", "spooled_object", "push",
 ] as const;
 export type Part = (typeof PARTS)[number];
 

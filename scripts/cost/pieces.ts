@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { creation, EventSource } from "../../tests/support/events.ts";
 import { generateBatch, type BatchOptions } from "../../tests/support/generate.ts";
 import { MeteredWorker } from "../../tests/support/metered.ts";
 import { Siem } from "../../tests/support/siem.ts";
@@ -21,6 +22,8 @@ export interface Scenario {
   jobs: JobInput[];
   batch: BatchOptions;
   isChunked?: boolean;
+  /** Logpush writes it into the bucket, and R2 sends an event. */
+  isByEvent?: boolean;
   /** Pushes that will come. */
   pushes: number;
 }
@@ -68,7 +71,7 @@ export class Counter {
     throw new Error(`no two batches cost the same: ${JSON.stringify(rounds)}`);
   }
 
-  async #prepared({ jobs, batch, isChunked, pushes }: Scenario): Promise<() => Promise<void>> {
+  async #prepared({ jobs, batch, isChunked, isByEvent, pushes }: Scenario): Promise<() => Promise<void>> {
     const scope = freshScope();
     for (const [index, job] of jobs.entries()) {
       await this.#worker.createJob(scope, { name: `job ${index}`, dataset: batch.dataset, destination_conf: this.#siem.plain("key"), ...job });
@@ -76,13 +79,24 @@ export class Counter {
     return async () => {
       const { gzip } = generateBatch({ ...batch, seed: (this.#seed += 1) });
       const wanted = this.#siem.intake("key").pushes + pushes;
-      const answer = await this.#worker.push(`${scope}/${batch.dataset}`, gzip, { chunked: isChunked === true });
-      if (answer.json?.result !== "accepted") throw new Error(`a batch was not accepted: ${answer.status} ${answer.text}`);
+      if (isByEvent) await this.#sendEvent(`logpush/${scope}/${batch.dataset}/20260701/${this.#seed}.log.gz`, gzip);
+      else {
+        const answer = await this.#worker.push(`${scope}/${batch.dataset}`, gzip, { chunked: isChunked === true });
+        if (answer.json?.result !== "accepted") throw new Error(`a batch was not accepted: ${answer.status} ${answer.text}`);
+      }
       await this.#siem.waitFor((siem) => siem.intake("key").pushes >= wanted, 20_000, `${wanted} pushes`);
       await this.#quiet();
       const found = this.#siem.intake("key").pushes;
       if (found !== wanted) throw new Error(`${found - wanted} more pushes came than the scenario says`);
     };
+  }
+
+  async #sendEvent(key: string, gzip: Buffer): Promise<void> {
+    const source = new EventSource(this.#worker.url);
+    const commits = async () => (await this.#worker.meter()).times["Ledger /commit"]?.length ?? 0;
+    const before = await commits();
+    await source.send(creation(await source.put(key, gzip)));
+    await eventually("the batch to be committed", async () => (await commits()) > before);
   }
 
   /** Waits until nothing runs, and nothing has moved since the look before. */
@@ -118,6 +132,7 @@ export class Counter {
     const alone = await this.pieces({ jobs: [], batch: SMALL, pushes: 0 });
     const large = await this.pieces({ jobs: [], batch: LARGE, pushes: 0 });
     const chunked = await this.pieces({ jobs: [], batch: LARGE, isChunked: true, pushes: 0 });
+    const byEvent = await this.pieces({ jobs: [], batch: LARGE, isByEvent: true, pushes: 0 });
     const inline = await this.pieces({ jobs: [ERRORS], batch: SMALL, pushes: 1 });
     const three = await this.pieces({ jobs: [{ ...ERRORS, max_upload_records: 1_000 }], batch: { ...SMALL, records: 3_000 }, pushes: 3 });
     const archived = await this.pieces({ jobs: [{}], batch: SMALL, pushes: 1 });
@@ -134,6 +149,7 @@ export class Counter {
       batch: alone,
       large_batch: minus(large, alone),
       chunked_batch: minus(minus(chunked, alone), { ...object, class_a: CHUNKED_PARTS, class_b: 0 }),
+      event_batch: byEvent,
       selection,
       inline_entry: minus(entryAndPush, push),
       spooled_entry: spooledEntry,

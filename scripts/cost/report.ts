@@ -7,6 +7,7 @@ const TITLES: Record<Part, string> = {
   batch: "batch",
   large_batch: "batch of more than 512 KiB gzip: also",
   chunked_batch: "the same without `Content-Length`: also, and an R2 write for each part of 5 MiB",
+  event_batch: "instead of these: batch that Logpush wrote itself, its own write and our read of it",
   selection: "selection of a job",
   inline_entry: "entry, inline",
   spooled_entry: "entry, spooled",
@@ -33,7 +34,7 @@ export function text(estimate: Estimate, measured: Measured, prices: Prices): st
   const { input, volume, lines } = estimate;
   const share = (value: number) => `${+(value * 100).toFixed(2)} %`;
   const out = [
-    `${short(input.recordsPerDay)} records a day of ${input.bytesPerRecord} bytes, ${short(input.recordsPerBatch)} a batch; ${input.jobs} jobs that select ${share(input.selected)} each.`,
+    `${short(input.recordsPerDay)} records a day of ${input.bytesPerRecord} bytes, ${short(input.recordsPerBatch)} a batch; ${input.jobs} jobs that select ${share(input.selected)} each${input.isByEvents ? "; Logpush writes to R2" : ""}.`,
     `A month of 30 days: ${short(volume.raw_gb)} GB raw, ${short(volume.gzip_gb)} GB gzip, ${short(volume.batches)} batches (${short(volume.batches_per_second)} a second, ${short(volume.batch_raw_mb)} MB raw, ${short(volume.batch_gzip_mb)} MB gzip each).`,
     `Each job: ${short(volume.selected_gb_per_job)} GB, ${short(volume.pushes_per_job)} pushes of ${short(volume.push_mb)} MB that take ${short(volume.push_millis)} ms.`,
     `CPU: ${short(volume.cpu_ms_per_gb_raw)} ms per GB raw (${measured.cpu.command}, ${measured.cpu.date}). Prices: list, read ${prices.read}.`,
@@ -49,7 +50,7 @@ export function text(estimate: Estimate, measured: Measured, prices: Prices): st
     "",
     table(["Sum", "USD"], [
       ["the Worker and what it uses", dollars(estimate.worker_usd)],
-      [`one export by Logpush, to the Worker${input.exportPricePerGb === undefined ? ", at list price" : ""}`, dollars(estimate.export_usd)],
+      [`one export by Logpush, to ${input.isByEvents ? "R2" : "the Worker"}${input.exportPricePerGb === undefined ? ", at list price" : ""}`, dollars(estimate.export_usd)],
       ["together", dollars(estimate.total_usd)],
       ["the Worker, per TB raw", dollars((estimate.worker_usd / volume.raw_gb) * 1_000)],
       ...(estimate.siem_usd === undefined ? [] : [[`not taken in by the SIEM, at ${dollars(input.siemPricePerGb ?? 0)} per GB`, dollars(estimate.siem_usd)]]),

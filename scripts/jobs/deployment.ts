@@ -104,7 +104,7 @@ function envelopeOf(text: string): Envelope | undefined {
 }
 
 /** The address of the Worker; the path of its API may be given as well. */
-function origin(text: string): string {
+export function origin(text: string): string {
   let url;
   try {
     url = new URL(text);

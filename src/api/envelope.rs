@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::AccessRefusal;
 use crate::logpush::catalogue;
 
 /// An answer: the status, and the body as JSON.
@@ -34,6 +35,9 @@ pub enum ApiError {
     InvalidInput(String),
     /// 401, code 10000: no token, or one that is not known.
     Unauthenticated,
+    /// 401, code 10000: Cloudflare Access let somebody in whose token opens nothing here; 503, code 1101 when that can not
+    /// be said now.
+    AccessRefused(AccessRefusal),
     /// 403, code 1004: the token may read only, and the call does more or asks about whole destination strings.
     ReadOnly,
     /// 404, code 1006: no such job in this zone or account.
@@ -71,11 +75,22 @@ pub enum ApiError {
         /// How many that is.
         most: usize,
     },
+    /// 410, code 10410: objects that the answer would be made of are not in the archive any more.
+    Gone {
+        /// How many.
+        objects: usize,
+    },
+    /// 409, code 1011: the id of a replay that says something else, or that was deleted.
+    ReplayDiffers,
     /// 413, code 10413: the body is longer than the call takes.
     BodyTooLarge {
         /// How long it may be.
         max_bytes: usize,
     },
+    /// 422, code 10422: a range of time has more objects, or more bytes, than one request may read.
+    TooManyResults,
+    /// 429, code 10429: so many retrievals are at work here that another one would take too much memory.
+    TooManyRetrievals,
     /// 503, code 1100: the job store did not answer. Trying again is safe.
     StorageUnavailable,
 }
@@ -86,7 +101,8 @@ impl ApiError {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidInput(_) | Self::TooManySessions { .. } => 400,
-            Self::Unauthenticated => 401,
+            Self::AccessRefused(refusal) if refusal.may_pass() => 503,
+            Self::Unauthenticated | Self::AccessRefused(_) => 401,
             Self::ReadOnly => 403,
             Self::JobNotFound
             | Self::DeadLetterNotFound
@@ -95,8 +111,11 @@ impl ApiError {
             | Self::NoRoute
             | Self::NotOffered { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::Conflict => 409,
+            Self::Conflict | Self::ReplayDiffers => 409,
+            Self::Gone { .. } => 410,
             Self::BodyTooLarge { .. } => 413,
+            Self::TooManyResults => 422,
+            Self::TooManyRetrievals => 429,
             Self::StorageUnavailable => 503,
         }
     }
@@ -112,12 +131,17 @@ impl ApiError {
             Self::UnknownDataset { .. } => 1008,
             Self::DeadLetterNotFound => 1009,
             Self::TooManySessions { .. } => 1010,
+            Self::ReplayDiffers => 1011,
             Self::StorageUnavailable => 1100,
             Self::NoRoute => 7003,
-            Self::Unauthenticated => 10000,
+            Self::AccessRefused(refusal) if refusal.may_pass() => 1101,
+            Self::Unauthenticated | Self::AccessRefused(_) => 10000,
             Self::NotOffered { .. } => 10404,
             Self::MethodNotAllowed { .. } => 10405,
+            Self::Gone { .. } => 10410,
             Self::BodyTooLarge { .. } => 10413,
+            Self::TooManyResults => 10422,
+            Self::TooManyRetrievals => 10429,
         }
     }
 }
@@ -132,6 +156,7 @@ impl fmt::Display for ApiError {
                      with the API token of this service",
                 )
             }
+            Self::AccessRefused(refusal) => refusal.fmt(f),
             Self::ReadOnly => f.write_str("this call is not allowed with a read token; use the API token"),
             Self::JobNotFound => f.write_str("job not found"),
             Self::DeadLetterNotFound => f.write_str("dead letter not found: it was sent again, deleted, or never there"),
@@ -148,7 +173,19 @@ impl fmt::Display for ApiError {
                 "{what} has {most} sessions of Instant Logs, as many as it may have: end one (DELETE logpush/edge/jobs/{{id}}), \
                  or wait until one is over"
             ),
+            Self::ReplayDiffers => f.write_str(
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
+            ),
             Self::BodyTooLarge { max_bytes } => write!(f, "the request body must have at most {max_bytes} bytes"),
+            Self::Gone { objects } => {
+                let verb = if *objects == 1 { "object is" } else { "objects are" };
+                write!(f, "{objects} {verb} not in the archive any more, so nobody knows; logs/list names those of a range")
+            }
+            // Cloudflare's own text.
+            Self::TooManyResults => {
+                f.write_str("Time range returned too many results. Try reducing the time range and try again.")
+            }
+            Self::TooManyRetrievals => f.write_str("too many retrievals at once; try again when one has ended"),
             Self::StorageUnavailable => f.write_str("storage is unavailable; try again"),
         }
     }
@@ -185,6 +222,18 @@ mod tests {
                 10000,
                 "Authentication error: send Authorization: Bearer <token>, or X-Auth-Email and X-Auth-Key: <token>, \
                  with the API token of this service",
+            ),
+            (
+                ApiError::AccessRefused(AccessRefusal::Expired),
+                401,
+                10000,
+                "Cloudflare Access: the token has expired; load the page again to sign in",
+            ),
+            (
+                ApiError::AccessRefused(AccessRefusal::NoKeys("status 500".into())),
+                503,
+                1101,
+                "Cloudflare Access: the team's keys can not be read (status 500); try again",
             ),
             (
                 ApiError::ReadOnly,
@@ -257,6 +306,24 @@ mod tests {
                 413,
                 10413,
                 "the request body must have at most 65536 bytes",
+            ),
+            (
+                ApiError::Gone { objects: 1 },
+                410,
+                10410,
+                "1 object is not in the archive any more, so nobody knows; logs/list names those of a range",
+            ),
+            (
+                ApiError::TooManyResults,
+                422,
+                10422,
+                "Time range returned too many results. Try reducing the time range and try again.",
+            ),
+            (
+                ApiError::TooManyRetrievals,
+                429,
+                10429,
+                "too many retrievals at once; try again when one has ended",
             ),
             (
                 ApiError::StorageUnavailable,

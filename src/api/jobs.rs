@@ -83,7 +83,7 @@ async fn answer(
                 Err(ApiError::JobNotFound)
             }
         }
-        Call::Preview => preview::preview(scope, body, services),
+        Call::Preview => preview::preview(scope, body, services).await,
         Call::ListDeadLetters(id) => dead_letters::list(scope, *id, query, store).await,
         Call::GetDeadLetter(id, number) => dead_letters::one(scope, *id, *number, store).await,
         Call::Redrive(id) => dead_letters::some(scope, *id, Fate::Redrive, body, store).await,
@@ -96,6 +96,7 @@ async fn answer(
         Call::DeleteDeadLetter(id, number) => {
             dead_letters::single(scope, *id, Fate::Discard, *number, store).await
         }
+        Call::ListDatasets => Ok(datasets::list(scope, &store.arrived(scope).await?)),
         Call::DatasetJobs(dataset) => {
             let mut jobs = store.list(scope).await?;
             jobs.retain(|job| job.dataset == *dataset);

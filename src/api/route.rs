@@ -38,6 +38,8 @@ pub enum Call {
     DeleteDeadLetter(u64, u64),
     /// `POST {S}/logpush/jobs/{id}/dead-letters/{number}/redrive`
     RedriveOne(u64, u64),
+    /// `GET {S}/logpush/datasets`
+    ListDatasets,
     /// `GET {S}/logpush/datasets/{dataset}/jobs`
     DatasetJobs(String),
     /// `GET {S}/logpush/datasets/{dataset}/fields`
@@ -82,7 +84,7 @@ impl Route {
 impl Call {
     /// Whether a read token is not enough: the call changes something, sends something to a destination, or answers a
     /// question about a whole destination string, which a read token never sees. Records are read with a read token: it
-    /// sees what went wrong, and with which record. A preview shows nothing but what the caller brought.
+    /// sees what went wrong, and with which record. So a preview of the newest batch needs no more either.
     #[must_use]
     pub fn needs_write(&self) -> bool {
         match self {
@@ -90,6 +92,7 @@ impl Call {
             | Self::GetJob(_)
             | Self::ListDeadLetters(_)
             | Self::GetDeadLetter(..)
+            | Self::ListDatasets
             | Self::DatasetJobs(_)
             | Self::Fields(_)
             | Self::DefaultFields(_)
@@ -146,6 +149,7 @@ fn call(method: &str, scope: ScopeKind, path: &[&str]) -> Result<Call, ApiError>
             let id = number(id).ok_or(ApiError::NoRoute)?;
             dead_letters(method, id, rest)
         }
+        ["datasets"] => only("GET", method, Call::ListDatasets),
         ["datasets", dataset, rest @ ..] if is_dataset(dataset) => {
             let dataset = (*dataset).to_owned();
             let call = match rest {
@@ -203,7 +207,8 @@ fn only(allowed: &'static str, method: &str, call: Call) -> Result<Call, ApiErro
     }
 }
 
-fn is_dataset(segment: &str) -> bool {
+/// Whether this can be the name of a dataset.
+pub(super) fn is_dataset(segment: &str) -> bool {
     (1..=MAX_DATASET_CHARS).contains(&segment.len())
         && segment
             .bytes()
@@ -249,6 +254,7 @@ mod tests {
                 "/jobs/7/dead-letters/3/redrive",
                 Call::RedriveOne(7, 3),
             ),
+            ("GET", "/datasets", Call::ListDatasets),
             (
                 "GET",
                 "/datasets/dns_logs/jobs",
@@ -302,6 +308,7 @@ mod tests {
             ("POST", "/jobs/7/dead-letters/3", "GET, DELETE"),
             ("GET", "/jobs/7/dead-letters/redrive", "POST"),
             ("GET", "/jobs/7/dead-letters/3/redrive", "POST"),
+            ("POST", "/datasets", "GET"),
             ("POST", "/datasets/dns_logs/jobs", "GET"),
             ("PUT", "/datasets/dns_logs/fields", "GET"),
             ("GET", "/ownership", "POST"),
@@ -352,7 +359,7 @@ mod tests {
             "/client/v4/zones//logpush/jobs",
             "/client/v4/users/z1/logpush/jobs",
             "/client/v4/zones/z1/logpush",
-            "/client/v4/zones/z1/logpush/datasets",
+            "/client/v4/zones/z1/logpush/datasets/",
             "/client/v4/zones/z1/logpush/datasets/dns_logs",
             "/client/v4/zones/z1/logpush/datasets//fields",
             "/client/v4/zones/z1/logpush/datasets/a.b/fields",

@@ -6,6 +6,7 @@ use super::{ApiError, OwnershipKey};
 use crate::logpush::job::{Job, NewJob};
 use crate::logpush::scope::Scope;
 use crate::outbox::{DeadLetter, Selected, Selection};
+use crate::route::BatchPreview;
 
 /// The job store could not be asked, or its answer is not known. The text is for the operator's log and must hold no
 /// `destination_conf`; the caller of the API does not see it.
@@ -27,6 +28,32 @@ impl From<StoreError> for ApiError {
     fn from(_: StoreError) -> Self {
         Self::StorageUnavailable
     }
+}
+
+/// A dataset of which something has come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrivedDataset {
+    /// Its name.
+    pub dataset: String,
+    /// When something last came for it, unix milliseconds; known to the hour.
+    pub last_seen_millis: u64,
+}
+
+/// The newest archived batch of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestBatch {
+    /// Its object in the archive.
+    pub object: String,
+    /// When it was received, unix milliseconds.
+    pub received_at_millis: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Its bytes after inflating.
+    pub bytes_raw: u64,
+    /// Records of the dataset that came in the last [`day_secs`](Self::day_secs).
+    pub day_records: u64,
+    /// Seconds of the counters' window: 24 hours and what there is of the current minute.
+    pub day_secs: u64,
 }
 
 /// Where jobs are kept. Every call fails with [`StoreError`] when the store can not be asked; the store logs why.
@@ -56,6 +83,18 @@ pub trait JobStore {
 
     /// Forgets a job; whether there was one in this zone or account.
     async fn delete(&self, scope: &Scope, id: u64) -> Result<bool, StoreError>;
+
+    /// The datasets of a zone or account of which something has come in, by name.
+    async fn arrived(&self, scope: &Scope) -> Result<Vec<ArrivedDataset>, StoreError>;
+
+    /// Gives the records of the dataset's newest archived batch to a preview until it has enough, and says which batch
+    /// that is; `None` when there is none.
+    async fn preview_newest(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        into: &mut BatchPreview,
+    ) -> Result<Option<NewestBatch>, StoreError>;
 
     /// Dead letters of a job, lowest number first.
     async fn dead_letters(

@@ -54,6 +54,7 @@ const PUSH: Push<'static> = Push {
         first_millis: 0,
         last_millis: 0,
     },
+    replay: None,
 };
 
 const RECORD: &str = r#"{"EdgeStartTimestamp":"2026-07-01T10:00:00.25Z","RayID":"a"}"#;

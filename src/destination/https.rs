@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Delivery, Encoding, Frame, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push,
-    REDIRECT, Request, USER_AGENT,
+    REDIRECT, REPLAY_HEADER, Request, USER_AGENT,
 };
 use crate::logpush::destination_conf::{DestinationConf, ResolvedDestination};
 use crate::route::NDJSON;
@@ -120,6 +120,7 @@ pub(super) fn post(
         ("User-Agent", Some(USER_AGENT)),
         ("Content-Encoding", content_encoding),
         (PUSH_ID_HEADER, Some(push.id)),
+        (REPLAY_HEADER, push.replay),
     ];
     let ours = ours
         .into_iter()

@@ -44,6 +44,9 @@ pub use test_message::{TEST_DEADLINE_MILLIS, TEST_MESSAGE, TEST_MESSAGE_GZIP, TE
 /// Header with the stable id of a push: the same on every attempt, so that a receiver can drop the second copy.
 pub const PUSH_ID_HEADER: &str = "X-Logpush-Push-Id";
 
+/// Header with the id of the replay that a push is of; pushes of what just came have none.
+pub const REPLAY_HEADER: &str = "X-Logpush-Replay";
+
 /// `User-Agent` of every push, unless the job sets another one.
 pub const USER_AGENT: &str = concat!("logpush-edge/", env!("CARGO_PKG_VERSION"));
 
@@ -60,6 +63,8 @@ pub struct Push<'a> {
     pub timestamp_fields: &'a [&'a str],
     /// What it holds.
     pub holds: Holds,
+    /// The replay that it is of. Printable ASCII that may stand in an object's name.
+    pub replay: Option<&'a str>,
 }
 
 /// What a push holds.
@@ -93,6 +98,7 @@ impl<'a> Push<'a> {
                 first_millis: 0,
                 last_millis: 0,
             },
+            replay: None,
         }
     }
 
@@ -279,6 +285,8 @@ pub enum Delivery {
         binding: String,
         /// Stable id of the push.
         push_id: String,
+        /// The replay that it is of.
+        replay: Option<String>,
     },
     /// An object in storage, of gzip.
     Object(Object),

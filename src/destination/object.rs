@@ -113,7 +113,12 @@ pub(super) fn delivery(
             let stamp = |millis: u64| compact_utc(nanos(millis));
             let hash = push.id.get(..HASH_CHARS).unwrap_or(push.id);
             let (first, last) = (stamp(first_millis), stamp(last_millis));
-            (format!("{first}_{last}_{hash}.log.gz"), first_millis)
+            let replay = push.replay.map(|id| format!(".replay-{id}"));
+            let replay = replay.unwrap_or_default();
+            (
+                format!("{first}_{last}_{hash}{replay}.log.gz"),
+                first_millis,
+            )
         }
         Holds::TestMessage { now_millis } => (TEST_FILE.to_owned(), now_millis),
     };

@@ -112,8 +112,20 @@ fn an_object_is_called_by_its_times_and_its_push() {
     ] {
         assert_eq!(object(&text).name, expected, "{text}");
     }
-    let test = Push::test_message("test-1", 1_527_069_600_000);
     let text = format!("s3://logs/{{DATE}}?region=eu-west-1&{KEY}");
+    let replayed = Push {
+        replay: Some("last-tuesday"),
+        ..push()
+    };
+    let Delivery::Object(object) = delivery(&resolve(&text), &replayed).unwrap() else {
+        panic!("an object");
+    };
+    let name = format!(
+        "20180523/{}",
+        file.replace(".log.gz", ".replay-last-tuesday.log.gz")
+    );
+    assert_eq!(object.name, name);
+    let test = Push::test_message("test-1", 1_527_069_600_000);
     let Delivery::Object(object) = delivery(&resolve(&text), &test).unwrap() else {
         panic!("an object");
     };

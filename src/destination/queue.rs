@@ -47,6 +47,7 @@ fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delive
             .map(|(_, binding)| binding.to_owned())
             .unwrap_or_default(),
         push_id: push.id.to_owned(),
+        replay: push.replay.map(str::to_owned),
     })
 }
 
@@ -100,6 +101,8 @@ pub struct Head<'a> {
     pub push_id: &'a str,
     /// The job and its dataset; `None` for a test message.
     pub job: Option<(u64, &'a str)>,
+    /// The replay that it is of.
+    pub replay: Option<&'a str>,
 }
 
 /// Records that belong into one message.
@@ -113,7 +116,8 @@ pub struct Message {
 
 impl Message {
     /// The first line: `push`, `sequence` (from 0), `messages` (of the push), `records` (of this message), `job` and
-    /// `dataset`; a test message has `test` in place of the last two. The same push has the same messages at every attempt.
+    /// `dataset`, and `replay` if it is of one; a test message has `test` in place of these. The same push has the same
+    /// messages at every attempt.
     #[must_use]
     pub fn head(&self, head: &Head<'_>, sequence: usize, messages: usize) -> String {
         let mut line = json!({
@@ -127,6 +131,9 @@ impl Message {
                 Some((job, dataset)) => {
                     members.insert("job".to_owned(), job.into());
                     members.insert("dataset".to_owned(), dataset.into());
+                    if let Some(replay) = head.replay {
+                        members.insert("replay".to_owned(), replay.into());
+                    }
                 }
                 None => {
                     members.insert("test".to_owned(), true.into());
@@ -230,7 +237,8 @@ mod tests {
             super::super::delivery(&destination(), &Push::ndjson("push-1")),
             Ok(Delivery::Queue {
                 binding: "LOGS_2".into(),
-                push_id: "push-1".into()
+                push_id: "push-1".into(),
+                replay: None,
             })
         );
     }
@@ -330,6 +338,7 @@ mod tests {
         let head = Head {
             push_id: &"f".repeat(40),
             job: Some((u64::MAX, &"d".repeat(256))),
+            replay: Some(&"r".repeat(64)),
         };
         let sizes: Vec<usize> = messages
             .iter()
@@ -378,7 +387,11 @@ mod tests {
             records: 412,
             content: Vec::new(),
         };
-        let head = |job| Head { push_id: "p", job };
+        let head = |job| Head {
+            push_id: "p",
+            job,
+            replay: None,
+        };
         assert_eq!(
             message.head(&head(Some((7, "http_requests"))), 1, 3),
             r#"{"dataset":"http_requests","job":7,"messages":3,"push":"p","records":412,"sequence":1}"#
@@ -386,6 +399,14 @@ mod tests {
         assert_eq!(
             message.head(&head(None), 0, 1),
             r#"{"messages":1,"push":"p","records":412,"sequence":0,"test":true}"#
+        );
+        let of_replay = Head {
+            replay: Some("r1"),
+            ..head(Some((7, "dns_logs")))
+        };
+        assert_eq!(
+            message.head(&of_replay, 0, 1),
+            r#"{"dataset":"dns_logs","job":7,"messages":1,"push":"p","records":412,"replay":"r1","sequence":0}"#
         );
     }
 }

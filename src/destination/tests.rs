@@ -54,6 +54,31 @@ const HTTPS: &str = "https://h.example/in?tags=a&header_Authorization=Bearer%20$
 const SPLUNK: &str = "splunk://h.example:8088/services/collector/raw?channel=c&header_Authorization=Splunk%20${secret:T}";
 
 #[test]
+fn a_push_of_a_replay_says_so() {
+    let push = Push {
+        replay: Some("last-tuesday"),
+        ..Push::ndjson("push-1")
+    };
+    for text in [HTTPS, SPLUNK] {
+        let made = request(&resolve(text), &push);
+        let marks = made.headers.iter();
+        let marks: Vec<_> = marks
+            .filter(|(name, _)| name == "X-Logpush-Replay")
+            .collect();
+        assert_eq!(
+            marks,
+            [&("X-Logpush-Replay".to_owned(), "last-tuesday".to_owned())]
+        );
+        let live = request(&resolve(text), &Push::ndjson("push-1"));
+        assert!(
+            live.headers
+                .iter()
+                .all(|(name, _)| name != "X-Logpush-Replay")
+        );
+    }
+}
+
+#[test]
 fn a_push_to_https_carries_our_headers_and_the_jobs() {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let made = request(&resolve(HTTPS), &Push::ndjson("push-1"));

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Answer, Delivery, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push, Request, USER_AGENT,
-    https,
+    Answer, Delivery, Kind, Limits, Meaning, Outcome, PUSH_ID_HEADER, Push, REPLAY_HEADER, Request,
+    USER_AGENT, https,
 };
 use crate::logpush::destination_conf::{ACK, FRAME, ResolvedDestination};
 
@@ -75,12 +75,14 @@ fn delivery(destination: &ResolvedDestination, push: &Push<'_>) -> Result<Delive
         names.any(|name| name.eq_ignore_ascii_case(ours))
     };
     let ours = [
-        ("Upgrade", "websocket"),
-        ("User-Agent", USER_AGENT),
-        (PUSH_ID_HEADER, push.id),
+        ("Upgrade", Some("websocket")),
+        ("User-Agent", Some(USER_AGENT)),
+        (PUSH_ID_HEADER, Some(push.id)),
+        (REPLAY_HEADER, push.replay),
     ];
     let ours = ours
         .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
         .filter(|(name, _)| !jobs_own(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(Delivery::WebSocket(Conversation {

@@ -8,11 +8,13 @@ use super::alerts::AlertsSummary;
 use super::log::{
     BATCH_BOUNDS_BYTES, DURATION_BOUNDS_MILLIS, DatasetTotals, Histogram, OutboxNow, ResultTotals,
 };
+use crate::lifecycle::{DatasetKeep, Keeping};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -52,6 +54,10 @@ pub struct Metrics {
     pub jobs: Vec<JobMetrics>,
     /// Alerts; `None` when they could not be asked, and then they are left out.
     pub alerts: Option<AlertsSummary>,
+    /// Events of R2 that brought no batch, by name: group, dot, reason.
+    pub events: BTreeMap<String, u64>,
+    /// What is kept; `None` when it could not be asked, and then it is left out.
+    pub keeping: Option<Keeping>,
 }
 
 /// The two forms that Prometheus reads.
@@ -388,9 +394,70 @@ impl Metrics {
         )
     }
 
+    fn write_keeping(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(keeping) = &self.keeping else {
+            return Ok(());
+        };
+        let labels = |one: &DatasetKeep| {
+            [
+                ("scope", one.scope.clone()),
+                ("dataset", one.dataset.clone()),
+            ]
+        };
+        let mut gauge = |name, help, value: &dyn Fn(&DatasetKeep) -> u64| {
+            let series = keeping.datasets.iter();
+            let series = series.map(|one| (labels(one), value(one) as f64));
+            gauges(encoder, (name, help), None, series)
+        };
+        gauge(
+            "archive_orphans",
+            "Objects of the archive, and of quarantine, that no row names",
+            &|one| one.sweep.orphans.count + one.sweep.quarantine_orphans.count,
+        )?;
+        gauge(
+            "archive_missing",
+            "Rows that name an object which is not there and has not expired",
+            &|one| one.sweep.missing.count + one.sweep.quarantine_missing.count,
+        )?;
+        let series = keeping.datasets.iter();
+        let series = series.map(|one| (labels(one), one.expired_batches));
+        let about = (
+            "archive_expired_batches",
+            "Batches whose object was deleted by age",
+        );
+        counters(encoder, about, None, series)?;
+        let series = keeping.datasets.iter();
+        let series = series.filter_map(|one| Some((labels(one), seconds(one.swept_at?))));
+        let about = (
+            "archive_swept_timestamp",
+            "When a day of the dataset was last swept",
+        );
+        gauges(encoder, about, Some(&Unit::Seconds), series)?;
+        let nothing: Labels<'_> = Vec::new();
+        let spool = &keeping.spool;
+        let one = std::iter::once((nothing.clone(), spool.deleted_objects));
+        let about = (
+            "spool_orphans_deleted",
+            "Spooled objects that nobody referred to and that were deleted",
+        );
+        counters(encoder, about, None, one)?;
+        let one = spool.swept_at.map(|at| (nothing, seconds(at)));
+        let about = (
+            "spool_swept_timestamp",
+            "When the spool was last swept as a whole",
+        );
+        gauges(encoder, about, Some(&Unit::Seconds), one.into_iter())
+    }
+
     fn write_service(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let one = std::iter::once(([("version", self.version)], 1.0));
         gauges(encoder, ("build_info", "The version that runs"), None, one)?;
+        let series = self.events.iter().map(|(name, count)| {
+            let (outcome, reason) = name.split_once('.').unwrap_or((name, ""));
+            ([("outcome", outcome), ("reason", reason)], *count)
+        });
+        let about = ("r2_events", "Events of R2 that brought no batch");
+        counters(encoder, about, None, series)?;
         let Some(alerts) = &self.alerts else {
             return Ok(());
         };
@@ -433,7 +500,8 @@ impl Collector for Metrics {
         self.write_service(&mut encoder)?;
         self.write_datasets(&mut encoder)?;
         self.write_jobs(&mut encoder)?;
-        self.write_pushes(&mut encoder)
+        self.write_pushes(&mut encoder)?;
+        self.write_keeping(&mut encoder)
     }
 }
 
@@ -441,7 +509,6 @@ impl Collector for Metrics {
 mod tests {
     use super::*;
     use crate::health::log::{Attempt, IngestTotals};
-    use std::collections::BTreeMap;
 
     fn metrics() -> Metrics {
         let mut batch_bytes = Histogram::default();
@@ -485,6 +552,19 @@ mod tests {
                 outbox,
             }],
             alerts: Some(AlertsSummary::default()),
+            events: BTreeMap::from([
+                ("extra_copies".to_owned(), 1),
+                ("skipped.other_path".to_owned(), 4),
+            ]),
+            keeping: Some(Keeping {
+                datasets: vec![DatasetKeep {
+                    scope: "zones/z".to_owned(),
+                    dataset: "dns_logs".to_owned(),
+                    expired_batches: 4,
+                    ..DatasetKeep::default()
+                }],
+                ..Keeping::default()
+            }),
         }
     }
 
@@ -514,6 +594,11 @@ mod tests {
             let same = [
                 "logpush_edge_build_info{version=\"1.2.3\"} 1.0",
                 "logpush_edge_open_alerts 0.0",
+                "logpush_edge_r2_events_total{outcome=\"extra_copies\",reason=\"\"} 1",
+                "logpush_edge_r2_events_total{outcome=\"skipped\",reason=\"other_path\"} 4",
+                "logpush_edge_archive_orphans{scope=\"zones/z\",dataset=\"dns_logs\"} 0.0",
+                "logpush_edge_archive_expired_batches_total{scope=\"zones/z\",dataset=\"dns_logs\"} 4",
+                "logpush_edge_spool_orphans_deleted_total 0",
                 "logpush_edge_batches_total{scope=\"zones/z\",dataset=\"dns_logs\"} 1",
                 "logpush_edge_invalid_total{scope=\"zones/z\",dataset=\"dns_logs\",reason=\"not_json\"} 2",
                 "logpush_edge_batch_size_bytes_count{scope=\"zones/z\",dataset=\"dns_logs\"} 1",

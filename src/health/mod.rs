@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod graphql;
+pub mod lifecycle;
 pub mod log;
 pub mod metrics;
 pub mod query;

@@ -1,8 +1,10 @@
 //! `GET /stats`: what came, what went, and whether the sums hold.
 
+use crate::events::{EXTRA_COPIES, OVERWRITTEN};
 use crate::ledger::{JobSelected, Summary as LedgerSummary, WINDOWS_MINUTES};
 use crate::logpush::job::Job;
 use crate::outbox::Summary as OutboxSummary;
+use crate::replay::{Facts, Progress, Spec};
 use crate::time;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,6 +29,20 @@ pub struct JobStats {
     pub is_deleted: bool,
     /// Its outbox.
     pub outbox: OutboxSummary,
+    /// The replay whose queue it is, or that fills it up.
+    pub replay: Option<ReplayStats>,
+}
+
+/// A replay, and what its queue was given.
+#[derive(Debug, Clone)]
+pub struct ReplayStats {
+    /// What it is to do.
+    pub spec: Spec,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What its queue was given in the range that is asked for; `None` for one that fills up a job, of which the ledgers
+    /// count what was selected.
+    pub selected: Option<JobSelected>,
 }
 
 /// What was asked for.
@@ -95,6 +111,7 @@ impl JobStats {
             job,
             is_deleted,
             outbox,
+            ..
         } = self;
         let is_late = |backlog: u64| self.lag_millis(view).is_some_and(|lag| lag > backlog);
         let [.., day] = outbox.recent;
@@ -115,6 +132,25 @@ impl JobStats {
         } else {
             JobState::Healthy
         }
+    }
+
+    /// Its replay, as the API shows it, unless that was deleted with its queue.
+    fn replay(&self, view: &View) -> Option<Value> {
+        let replay = self.replay.as_ref().filter(|_| !self.is_deleted)?;
+        let facts = Facts {
+            spec: replay.spec.clone(),
+            progress: replay.progress.clone(),
+            job: Some(self.job.clone()),
+            outbox: self.outbox.clone(),
+        };
+        Some(facts.to_api(true, view.now_millis))
+    }
+
+    /// What was selected for it.
+    fn selected(&self, by_ledgers: &BTreeMap<u64, JobSelected>) -> JobSelected {
+        let by_replay = self.replay.as_ref().and_then(|replay| replay.selected);
+        let by_ledgers = by_ledgers.get(&self.job.id).copied();
+        by_replay.or(by_ledgers).unwrap_or_default()
     }
 
     /// How long the oldest record has waited; `None` when none waits.
@@ -165,8 +201,9 @@ impl Reconciliation {
             sums.archived.0 += summary.archived_batches;
             sums.archived.1 += summary.archived_bytes;
         }
-        for JobStats { job, outbox, .. } in jobs {
-            let chosen = selected.get(&job.id).copied().unwrap_or_default();
+        for stats in jobs {
+            let outbox = &stats.outbox;
+            let chosen = stats.selected(&selected);
             sums.selected += chosen.records;
             sums.owed_batches += chosen.owed_batches;
             sums.delivered += outbox.delivered_records;
@@ -236,10 +273,11 @@ fn windows<T>(recent: &[T], now_millis: u64, one: impl Fn(&T) -> Value) -> Value
 pub fn document(view: &View, datasets: &[DatasetStats], jobs: &[JobStats]) -> Value {
     let selected = selected_by_job(datasets);
     let sums = Reconciliation::of(datasets, jobs);
+    let replays: Vec<Value> = jobs.iter().filter_map(|stats| stats.replay(view)).collect();
+    let jobs = jobs.iter().filter(|stats| stats.job.replay.is_none());
     let jobs: Vec<Value> = jobs
-        .iter()
         .map(|stats| {
-            let selected = selected.get(&stats.job.id).copied().unwrap_or_default();
+            let selected = stats.selected(&selected);
             job_value(view, stats, selected)
         })
         .collect();
@@ -253,6 +291,7 @@ pub fn document(view: &View, datasets: &[DatasetStats], jobs: &[JobStats]) -> Va
         "until": time::rfc3339_millis(view.range.until_millis),
         "datasets": datasets,
         "jobs": jobs,
+        "replays": replays,
         "reconciliation": {
             "received_equals_archived": {
                 "received_batches": sums.received.0,
@@ -276,11 +315,33 @@ pub fn document(view: &View, datasets: &[DatasetStats], jobs: &[JobStats]) -> Va
     })
 }
 
+/// What became of events of R2 that brought no batch: `counts` by name, a dot between group and reason. `problem`: why no
+/// event can be taken.
+#[must_use]
+pub fn events_value(counts: &BTreeMap<String, u64>, problem: Option<String>) -> Value {
+    let group = |group: &str| {
+        let reasons = counts.iter().filter_map(|(name, count)| {
+            let reason = name.strip_prefix(group)?.strip_prefix('.')?;
+            Some((reason.to_owned(), Value::from(*count)))
+        });
+        Value::Object(reasons.collect())
+    };
+    let single = |name: &str| counts.get(name).copied().unwrap_or_default();
+    json!({
+        "skipped": group("skipped"),
+        "quarantined": group("quarantined"),
+        EXTRA_COPIES: single(EXTRA_COPIES),
+        OVERWRITTEN: single(OVERWRITTEN),
+        "misconfigured": problem,
+    })
+}
+
 fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
     let JobStats {
         job,
         is_deleted,
         outbox,
+        ..
     } = stats;
     let is_parked = outbox.parked_since_millis.is_some();
     let held = (outbox.waiting_records, outbox.waiting_bytes);
@@ -309,7 +370,7 @@ fn job_value(view: &View, stats: &JobStats, selected: JobSelected) -> Value {
             "duration_millis": recent.duration_millis,
         })),
         "selected": {"batches": selected.batches, "records": selected.records, "bytes": selected.bytes},
-        "owed": {"batches": selected.owed_batches},
+        "owed": {"batches": selected.owed_batches, "gone": selected.gone_batches},
         "surprises": selected.surprises,
         "delivered": {
             "records": outbox.delivered_records,
@@ -404,6 +465,7 @@ mod tests {
             job: job(7),
             is_deleted: false,
             outbox,
+            replay: None,
         }];
         document(&VIEW, &datasets, &jobs)
     }
@@ -497,9 +559,27 @@ mod tests {
                 job,
                 is_deleted,
                 outbox,
+                replay: None,
             };
             assert_eq!(stats.state(&VIEW).as_str(), expected);
         }
+    }
+
+    #[test]
+    fn events_without_a_batch_stand_under_their_group_and_reason() {
+        let counts = BTreeMap::from([
+            ("skipped.other_path".to_owned(), 3),
+            ("quarantined.no_records".to_owned(), 1),
+            ("extra_copies".to_owned(), 2),
+        ]);
+        let expected = json!({
+            "skipped": {"other_path": 3}, "quarantined": {"no_records": 1}, "extra_copies": 2, "overwritten": 0,
+            "misconfigured": null,
+        });
+        assert_eq!(events_value(&counts, None), expected);
+        let problem = events_value(&BTreeMap::new(), Some("why".to_owned()));
+        assert_eq!(problem["misconfigured"], "why");
+        assert_eq!(problem["skipped"], json!({}));
     }
 
     #[test]

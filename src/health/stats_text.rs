@@ -315,6 +315,7 @@ mod tests {
             job,
             is_deleted: false,
             outbox,
+            replay: None,
         };
         let jobs = vec![
             job(self::job(7, None), healthy),

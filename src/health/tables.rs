@@ -290,11 +290,11 @@ pub const LEDGER_COARSER: [Coarser; 4] = [
         drop: "DELETE FROM invalid WHERE minute < ?1 AND minute % CAST(?2 AS INTEGER) <> 0",
     },
     Coarser {
-        add: "INSERT INTO job_minutes (minute, job, batches, records, bytes, owed_batches)
+        add: "INSERT INTO job_minutes (minute, job, batches, records, bytes, owed_batches, gone_batches)
             SELECT minute - minute % CAST(?2 AS INTEGER), job, sum(batches), sum(records), sum(bytes),
-                sum(owed_batches) FROM job_minutes WHERE minute < ?1 GROUP BY 1, 2
+                sum(owed_batches), sum(gone_batches) FROM job_minutes WHERE minute < ?1 GROUP BY 1, 2
             ON CONFLICT (minute, job) DO UPDATE SET batches = excluded.batches, records = excluded.records,
-                bytes = excluded.bytes, owed_batches = excluded.owed_batches",
+                bytes = excluded.bytes, owed_batches = excluded.owed_batches, gone_batches = excluded.gone_batches",
         drop: "DELETE FROM job_minutes WHERE minute < ?1 AND minute % CAST(?2 AS INTEGER) <> 0",
     },
     Coarser {

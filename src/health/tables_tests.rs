@@ -372,7 +372,7 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
             PRIMARY KEY (minute, reason)) WITHOUT ROWID;
         CREATE TABLE job_minutes (minute INTEGER NOT NULL, job INTEGER NOT NULL, batches INTEGER NOT NULL DEFAULT 0,
             records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, owed_batches INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (minute, job)) WITHOUT ROWID;
+            gone_batches INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (minute, job)) WITHOUT ROWID;
         CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
             PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;"
     ))
@@ -392,7 +392,7 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
             &[minute],
         );
         run(
-            "INSERT INTO job_minutes VALUES (?1, 1, 2, 3, 4, 5), (?1, 2, 1, 1, 1, 1)",
+            "INSERT INTO job_minutes VALUES (?1, 1, 2, 3, 4, 5, 6), (?1, 2, 1, 1, 1, 1, 0)",
             &[minute],
         );
         run(
@@ -418,7 +418,10 @@ fn a_ledgers_rows_become_coarser_and_lose_nothing_also_when_it_is_done_again() {
         [
             sum("minutes", &minutes),
             sum("invalid", "count"),
-            sum("job_minutes", "batches records bytes owed_batches"),
+            sum(
+                "job_minutes",
+                "batches records bytes owed_batches gone_batches",
+            ),
             sum("surprises", "count"),
         ]
     };

@@ -1,5 +1,6 @@
 //! Rows of batches, asked for by the time of their records: what replay and retrieval read.
 
+use crate::route::RayBounds;
 use serde::{Deserialize, Serialize};
 
 /// Rows of one answer at most: some 300 KB, and a scan of the ledger that ends in tens of milliseconds.
@@ -42,6 +43,40 @@ pub struct BatchesQuery {
     pub after: Option<BatchCursor>,
     /// So many, and at most [`BATCHES_PAGE_MAX`].
     pub limit: u64,
+    /// Of those, the ones that this is true of.
+    #[serde(default)]
+    pub rays: Option<RayQuestion>,
+    /// Only those that a job has not met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Unmet>,
+}
+
+/// What is asked about a batch's RayIDs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RayQuestion {
+    /// It may have this one: it lies within the bounds that were noted, or none were.
+    MayHave(String),
+    /// Their bounds were not noted.
+    NotNoted,
+}
+
+/// Bounds that are noted later than the batch came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedRays {
+    /// The batch.
+    pub batch_id: String,
+    /// Its bounds.
+    pub bounds: RayBounds,
+}
+
+/// Batches of which a job has no selection, not even an owed one, and that came before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The job.
+    pub job_id: u64,
+    /// Unix milliseconds.
+    pub received_before_millis: u64,
 }
 
 /// A batch, as its row tells.
@@ -63,6 +98,9 @@ pub struct BatchRow {
     pub bytes_raw: u64,
     /// Lines that are no records.
     pub invalid_lines: u64,
+    /// Its object has been deleted by age (`RETAIN_RAW_DAYS`): there is nothing to read.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 impl BatchRow {

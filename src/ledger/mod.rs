@@ -5,9 +5,12 @@
 
 mod batches;
 
-pub use batches::{BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan};
+pub use batches::{
+    BATCHES_PAGE_MAX, BatchCursor, BatchRow, BatchesQuery, EventSpan, NotedRays, RayQuestion, Unmet,
+};
 
 use crate::ecs::Surprises;
+use crate::route::RayBounds;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -87,8 +90,53 @@ pub struct Commit {
     pub invalid: BTreeMap<String, u64>,
     /// The quarantine object, if there are bad lines.
     pub quarantine: Option<String>,
+    /// Between which RayIDs those of its records lie, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rays: Option<RayBounds>,
     /// What each job selected.
     pub selections: Vec<JobSelection>,
+    /// Of an object that Logpush wrote itself: which of the objects that its key has had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// An object that Logpush wrote itself, and the batch in it. A ledger remembers them, so that a further event of the same
+/// object is known without reading it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenObject {
+    /// Its key.
+    pub object: String,
+    /// Which of the objects that this key has had.
+    pub etag: String,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub batch_id: String,
+}
+
+/// Whether an object was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// The key is new to this ledger.
+    New,
+    /// Exactly this object; it is counted as a duplicate.
+    Known,
+    /// The key had another object before.
+    Overwritten,
+}
+
+/// A selection of a batch that was committed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSelection {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for, `YYYYMMDD`.
+    pub day: String,
+    /// The batch.
+    pub batch_id: String,
+    /// The selection; one of the same job that is there already stays.
+    pub selection: JobSelection,
 }
 
 /// What became of a commit.
@@ -133,6 +181,8 @@ pub struct JobSelected {
     pub bytes: u64,
     /// Batches whose selection is still owed.
     pub owed_batches: u64,
+    /// Batches whose selection was owed and can not be made any more, because the archived object is gone.
+    pub gone_batches: u64,
     /// What was odd in the records that were written out as events.
     pub surprises: Surprises,
 }
@@ -219,6 +269,7 @@ impl Summary {
             sum.records += selected.records;
             sum.bytes += selected.bytes;
             sum.owed_batches += selected.owed_batches;
+            sum.gone_batches += selected.gone_batches;
             sum.surprises.add(&selected.surprises);
         }
         for (sum, recent) in self.recent.iter_mut().zip(&other.recent) {
@@ -261,6 +312,7 @@ mod tests {
             invalid_lines: 1,
             invalid: BTreeMap::from([("not_json".into(), 1)]),
             quarantine: None,
+            rays: None,
             selections: vec![
                 JobSelection {
                     job_id: 1,
@@ -284,10 +336,17 @@ mod tests {
                     },
                 },
             ],
+            etag: None,
         };
         let text = r#"{"batch_id":"ab","scope":"zones/z","dataset":"dns_logs","day":"20220707","object":"o","object_bytes":9,"received_at_millis":1,"event_millis":[2,3],"records":4,"bytes_raw":5,"bytes_compressed":6,"invalid_lines":1,"invalid":{"not_json":1},"quarantine":null,"selections":[{"job_id":1,"records":2,"bytes":3,"minute":7,"surprises":{"unreadable_time":1,"unexpected_value":0,"unknown_dataset":0},"state":"stored"},{"job_id":2,"records":0,"bytes":0,"minute":7,"state":"owed","reason":"full"}]}"#;
         assert_eq!(serde_json::to_string(&commit).unwrap(), text);
         assert_eq!(serde_json::from_str::<Commit>(text).unwrap(), commit);
+        let in_place = Commit {
+            etag: Some("e".into()),
+            ..commit
+        };
+        let text = text.replace("}]}", r#"}],"etag":"e"}"#);
+        assert_eq!(serde_json::to_string(&in_place).unwrap(), text);
         assert_eq!(
             instance_name("zones/z", "dns_logs", "20220707"),
             "zones/z/dns_logs/20220707"

@@ -158,12 +158,32 @@ impl Field {
     }
 }
 
+/// Most bytes of a dataset's name.
+const NAME_MAX_BYTES: usize = 256;
+
+/// Whether this can be the name of a dataset, known or not: `^[A-Za-z0-9_-]{1,256}$`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=NAME_MAX_BYTES).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// A file's word for its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CatalogueScope {
+    Zone,
+    Account,
+}
+
 /// One dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Dataset {
     /// Its name.
     #[serde(rename = "dataset")]
     pub name: String,
+    /// Which scope Logpush documents it for; the file of one that is there for both says so for each.
+    scope: CatalogueScope,
     /// The field that holds the record's time.
     #[serde(default)]
     pub timestamp_field: Option<String>,
@@ -191,6 +211,16 @@ impl Dataset {
         }
         dataset.fields.append(&mut dataset.optional_fields);
         Some(dataset)
+    }
+
+    /// Whether Logpush documents it for this kind of scope. Of others it may come all the same.
+    #[must_use]
+    pub fn is_documented_for(&self, kind: ScopeKind) -> bool {
+        let documented = match self.scope {
+            CatalogueScope::Zone => ScopeKind::Zone,
+            CatalogueScope::Account => ScopeKind::Account,
+        };
+        documented == kind
     }
 
     /// The known field that `name` most probably means.

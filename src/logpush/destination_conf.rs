@@ -32,7 +32,7 @@ pub const MAX_DESTINATION_CONF_CHARS: usize = 4096;
 const HEADER_PREFIX: &str = "header_";
 
 /// Headers that a job can not set: the push sets them itself, or they belong to the connection (RFC 9110, 7.6.1).
-const HEADERS_NOT_ALLOWED: [&str; 17] = [
+const HEADERS_NOT_ALLOWED: [&str; 18] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -46,6 +46,7 @@ const HEADERS_NOT_ALLOWED: [&str; 17] = [
     "upgrade",
     "expect",
     "x-logpush-push-id",
+    "x-logpush-replay",
     "sec-websocket-accept",
     "sec-websocket-extensions",
     "sec-websocket-key",

@@ -128,6 +128,39 @@ pub struct Job {
     /// `enabled`. Records are still selected for it meanwhile, so that it goes on where it stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_by_failing_at_millis: Option<u64>,
+    /// What was archived before it was made is selected from as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<JobBackfill>,
+    /// It is the queue of a replay: nothing that comes is selected for it, and no list of jobs has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayQueue>,
+}
+
+/// What a job gets of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobBackfill {
+    /// Records from this time on, RFC 3339.
+    pub from: String,
+    /// Of batches that came before this time, unix milliseconds; from then on every isolate knows the job. The store sets it
+    /// when it makes the job.
+    #[serde(default)]
+    pub received_before_millis: u64,
+}
+
+/// What the queue of a replay knows of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplayQueue {
+    /// The replay's id; its pushes are marked with it.
+    pub id: String,
+    /// The job whose destination it goes to, as that job has it at the time of a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<u64>,
+    /// Bytes of records a second at most, as they are written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes_per_second: Option<u64>,
+    /// Pushes a second at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_pushes_per_second: Option<f64>,
 }
 
 fn first_version() -> u64 {
@@ -139,9 +172,15 @@ fn default_dataset() -> String {
 }
 
 impl Job {
-    /// Whether records are selected for it.
+    /// Whether records are selected for it as they come.
     #[must_use]
     pub fn is_selecting(&self) -> bool {
+        self.is_wanted() && self.replay.is_none()
+    }
+
+    /// Whether somebody wants its records: it is enabled, or disabled only because its destination failed.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
         self.enabled || self.disabled_by_failing_at_millis.is_some()
     }
 
@@ -184,6 +223,10 @@ impl Job {
         // Only Logpush's documentation knows it, the types of its SDKs do not.
         if let (Some(merging), Some(members)) = (self.subrequest_merging, answer.as_object_mut()) {
             members.insert("subrequest_merging".to_owned(), Value::Bool(merging));
+        }
+        // Ours, and only where it is used.
+        if let (Some(backfill), Some(members)) = (&self.backfill, answer.as_object_mut()) {
+            members.insert("backfill_from".to_owned(), backfill.from.as_str().into());
         }
         answer
     }

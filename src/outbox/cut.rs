@@ -134,6 +134,7 @@ mod tests {
             interval_millis: 0,
             record_overhead_bytes: 0,
             is_binding: false,
+            rate: crate::outbox::Rate::default(),
         }
     }
 

@@ -52,6 +52,21 @@ pub struct Append {
     /// What a push has around and between these records; `None` for lines of JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assembly: Option<Assembly>,
+    /// The outbox is to know the batch as long as it lives, and not only for [`crate::limits::REMEMBER_BATCH_MILLIS`]: a
+    /// replay may stand still for longer between an append and its answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remember_for_good: bool,
+}
+
+/// How much an outbox holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Entries that wait.
+    pub entries: u64,
+    /// Their records.
+    pub records: u64,
+    /// The records' bytes as written out.
+    pub bytes: u64,
 }
 
 /// What an outbox took of one batch, whether or not it is delivered by now.

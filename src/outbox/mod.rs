@@ -20,11 +20,11 @@ mod receipt;
 mod shape;
 
 pub use messages::{
-    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Prospect, Recent, Selected,
-    Selection, Summary, instance_name,
+    Append, AppendAnswer, DeadLetter, EntrySource, Health, Holding, Load, Prospect, Recent,
+    Selected, Selection, Summary, instance_name,
 };
 pub use receipt::Receipt;
-pub use shape::{EntryFacts, PushLimits, gather};
+pub use shape::{EntryFacts, PushLimits, Rate, gather};
 
 use crate::destination::receipt::Confirmation;
 use crate::destination::{Failure, Meaning, Outcome};
@@ -236,6 +236,9 @@ pub struct Trouble {
     pub consecutive_failures: u32,
     /// No push is made before this time, unix milliseconds: the destination is near its capacity.
     pub easing_until_millis: Option<u64>,
+    /// No push is made before this time, unix milliseconds: the queue has a [`Rate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paced_until_millis: Option<u64>,
 }
 
 impl Trouble {
@@ -245,6 +248,7 @@ impl Trouble {
         Self {
             failing_since_millis: self.failing_since_millis,
             consecutive_failures: self.consecutive_failures,
+            paced_until_millis: self.paced_until_millis,
             ..Self::default()
         }
     }
@@ -367,8 +371,10 @@ pub fn step(queue: &Queue, event: Event, now_millis: u64) -> Step {
 }
 
 /// What to remember once a push is accepted.
-fn relieved(queue: &Queue) -> Trouble {
+fn relieved(queue: &Queue, now_millis: u64) -> Trouble {
     let trouble = queue.trouble;
+    let bytes = queue.push.as_ref().map_or(0, |push| push.bytes);
+    let rate = queue.limits.rate;
     let wider = trouble
         .isolation_records
         .map(|records| records.saturating_mul(2));
@@ -376,6 +382,7 @@ fn relieved(queue: &Queue) -> Trouble {
         size_limit_bytes: trouble.size_limit_bytes,
         size_learned_at_millis: trouble.size_learned_at_millis,
         isolation_records: wider.filter(|records| *records < queue.limits.max_records),
+        paced_until_millis: rate.next_millis(trouble.paced_until_millis, bytes, now_millis),
         ..Trouble::default()
     }
 }
@@ -401,7 +408,7 @@ fn asked(queue: &Queue, confirmation: Confirmation, jitter: f64, now_millis: u64
         return nothing(queue.trouble);
     };
     if confirmation == Confirmation::Safe {
-        let (effect, trouble) = (Effect::Delivered, relieved(queue));
+        let (effect, trouble) = (Effect::Delivered, relieved(queue, now_millis));
         return Step { effect, trouble };
     }
     let due = receipt
@@ -455,14 +462,14 @@ fn answered(queue: &Queue, outcome: Outcome, jitter: f64, now_millis: u64) -> St
     };
     let Failure { meaning, .. } = match outcome {
         Outcome::Accepted => {
-            let (effect, trouble) = (Effect::Delivered, relieved(queue));
+            let (effect, trouble) = (Effect::Delivered, relieved(queue, now_millis));
             return Step { effect, trouble };
         }
         Outcome::AcceptedNearCapacity => {
             let wait = NEAR_CAPACITY_WAIT_MILLIS.min(queue.pace.retry_max_millis);
             let trouble = Trouble {
                 easing_until_millis: Some(now_millis.saturating_add(wait)),
-                ..relieved(queue)
+                ..relieved(queue, now_millis)
             };
             let effect = Effect::Delivered;
             return Step { effect, trouble };
@@ -586,10 +593,8 @@ fn form(queue: &Queue, trouble: &Trouble, now_millis: u64) -> Effect {
         oldest_millis,
         head,
     } = queue.waiting;
-    if let Some(until) = trouble
-        .easing_until_millis
-        .filter(|until| *until > now_millis)
-    {
+    let not_before = trouble.easing_until_millis.max(trouble.paced_until_millis);
+    if let Some(until) = not_before.filter(|until| *until > now_millis) {
         return Effect::SleepUntil(until);
     }
     let limits = trouble.narrow(queue.limits);

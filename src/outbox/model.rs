@@ -514,6 +514,7 @@ fn history(mut rng: StdRng) {
         interval_millis: 0,
         record_overhead_bytes: 0,
         is_binding: false,
+        rate: crate::outbox::Rate::default(),
     };
     let acknowledges = rng.random_bool(0.4);
     let can_be_told_apart = rng.random_bool(0.9);

@@ -17,6 +17,36 @@ pub struct PushLimits {
     pub record_overhead_bytes: u64,
     /// They are the destination's own: an archived object, which is passed on whole otherwise, keeps them as well.
     pub is_binding: bool,
+    /// How fast pushes may follow one another.
+    pub rate: Rate,
+}
+
+/// How fast a queue is pushed. What a queue of a job has not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Bytes of records a second, as they are written out; `None` for as fast as the destination takes them.
+    pub max_bytes_per_sec: Option<u64>,
+    /// From one push to the next, milliseconds.
+    pub push_gap_millis: u64,
+}
+
+/// How far a queue that fell behind its rate, because an alarm or an answer came late, may catch up.
+const CATCH_UP_MILLIS: u64 = 2_000;
+
+impl Rate {
+    /// When the push after one of `bytes` may be made, which was accepted now; `before` is what this said of the push before
+    /// it. So the rate holds over any run of pushes, but for what is caught up.
+    #[must_use]
+    pub fn next_millis(&self, before: Option<u64>, bytes: u64, now_millis: u64) -> Option<u64> {
+        let by_bytes = self
+            .max_bytes_per_sec
+            .map_or(0, |most| bytes.saturating_mul(1_000) / most.max(1));
+        let cost = by_bytes.max(self.push_gap_millis);
+        (cost > 0).then(|| {
+            let earliest = now_millis.saturating_sub(CATCH_UP_MILLIS);
+            before.map_or(now_millis, |at| at.max(earliest)) + cost
+        })
+    }
 }
 
 impl PushLimits {
@@ -37,6 +67,7 @@ impl PushLimits {
                 .saturating_mul(1000),
             record_overhead_bytes: 0,
             is_binding: false,
+            rate: Rate::default(),
         }
     }
 

@@ -315,8 +315,9 @@ fn what_the_queue_remembers_is_stored_under_these_names() {
         failing_since_millis: Some(6),
         consecutive_failures: 7,
         easing_until_millis: Some(9),
+        paced_until_millis: Some(10),
     };
-    let stored = r#"{"size_limit_bytes":1,"size_learned_at_millis":8,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7,"easing_until_millis":9}"#;
+    let stored = r#"{"size_limit_bytes":1,"size_learned_at_millis":8,"isolation_records":2,"dead_in_a_row":3,"parked":{"since_millis":4,"probes":5,"for_content":true},"failing_since_millis":6,"consecutive_failures":7,"easing_until_millis":9,"paced_until_millis":10}"#;
     assert_eq!(serde_json::to_string(&trouble).unwrap(), stored);
     assert_eq!(
         serde_json::from_str::<Trouble>("{}").unwrap(),
@@ -342,6 +343,7 @@ fn a_push_takes_what_fits_at_least_one_and_archived_objects_alone() {
         interval_millis: 0,
         record_overhead_bytes: 0,
         is_binding: false,
+        rate: Rate::default(),
     };
     let entry = |records, bytes| EntryFacts {
         records,
@@ -400,6 +402,7 @@ fn the_messages_and_the_name_have_not_changed() {
         first_event_millis: Some(1),
         last_event_millis: Some(2),
         assembly: None,
+        remember_for_good: false,
         segments: vec![
             (
                 crate::route::Segment {
@@ -470,4 +473,69 @@ fn the_operator_may_shorten_every_wait() {
     queue.pace = Pace::with(None, None, Some(60));
     queue.trouble.failing_since_millis = Some(1);
     assert_eq!(wake(&queue, 60_001), Effect::DisableJob);
+}
+
+/// Long after what waits in [`queue`] came.
+const NOW: u64 = 1_000_000;
+
+/// Pushes of `bytes` each, taken after `answer_millis`, at a rate; when each was made.
+fn paced(rate: Rate, bytes: u64, answer_millis: u64, late_millis: u64) -> Vec<u64> {
+    let mut queue = queue();
+    queue.limits.rate = rate;
+    queue.waiting.records = 1_000;
+    let (mut now, mut made) = (NOW, Vec::new());
+    while made.len() < 41 {
+        let Step { effect, trouble } = step(&queue, Event::Wake, now);
+        queue.trouble = trouble;
+        match effect {
+            Effect::SleepUntil(at) => now = at + late_millis,
+            Effect::FormPush(_) => {
+                queue.push = Some(CurrentPush {
+                    bytes,
+                    ..push(0, 10)
+                })
+            }
+            Effect::SendPush => {
+                made.push(now);
+                now += answer_millis;
+                let event = Event::Answered {
+                    outcome: Outcome::Accepted,
+                    jitter: 0.5,
+                };
+                let Step { effect, trouble } = step(&queue, event, now);
+                assert_eq!(effect, Effect::Delivered);
+                (queue.trouble, queue.push) = (trouble, None);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    made
+}
+
+#[test]
+fn a_rate_holds_over_a_run_of_pushes_whatever_answers_and_alarms_take() {
+    let bytes_rate = Rate {
+        max_bytes_per_sec: Some(100_000),
+        push_gap_millis: 0,
+    };
+    let push_rate = Rate {
+        max_bytes_per_sec: None,
+        push_gap_millis: 500,
+    };
+    // Both come to a push every 500 ms, and 40 gaps to 20 s.
+    for (rate, bytes) in [(bytes_rate, 50_000), (push_rate, 5_000_000)] {
+        for (answer, late) in [(0, 0), (80, 0), (0, 300), (200, 250)] {
+            let made = paced(rate, bytes, answer, late);
+            let took = made.last().unwrap() - made.first().unwrap();
+            assert!(
+                (19_000..=21_000).contains(&took),
+                "{rate:?} {answer} {late}: {took}"
+            );
+        }
+    }
+    // A destination that is slower than the rate is not made up for later.
+    let slow = paced(push_rate, 1, 3_000, 0);
+    let gaps: Vec<u64> = slow.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= 3_000), "{gaps:?}");
+    assert_eq!(Rate::default().next_millis(Some(NOW), 1 << 40, NOW), None);
 }

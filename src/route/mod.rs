@@ -6,6 +6,8 @@ pub mod filter;
 mod payload;
 mod plan;
 mod preview;
+mod rays;
+mod retrieval;
 mod sample;
 pub mod shape;
 mod tail;
@@ -13,7 +15,12 @@ mod tail;
 pub use assembly::{Assembly, NDJSON};
 pub use event::Event;
 pub use payload::{Payload, Segment};
-pub use preview::Preview;
+pub use preview::{
+    BATCH_MAX_RAW_BYTES, BATCH_MAX_RECORDS, BatchPreview, Preview, Refused, Stop,
+    VALUES_MAX_FIELDS, Value as PreviewValue,
+};
+pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
+pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;
 pub use shape::Shape;
 pub use tail::{TailRoute, Tailed};
@@ -100,12 +107,16 @@ pub struct Routes {
     pub projection: Projection,
     /// Slots of the fields that may hold the record's time; the first one that does decides.
     pub time_slots: Vec<usize>,
+    /// Slot of the RayID, whose bounds are noted for look-ups; `None` for a dataset without.
+    pub ray_slot: Option<usize>,
     /// The jobs.
     pub jobs: Vec<JobRoute>,
     /// Jobs whose stored filter or output options can not be read; nobody knows what they select.
     pub unreadable: Vec<u64>,
     /// Sessions in which somebody watches.
     pub tails: Vec<TailRoute>,
+    /// Only records of this time are routed; `None` for all.
+    window: Option<Window>,
     plan: Plan,
 }
 
@@ -122,9 +133,11 @@ impl Routes {
             plan: Plan::new(jobs.iter().map(|job| job.filter.as_ref())),
             projection,
             time_slots,
+            ray_slot: None,
             jobs,
             unreadable,
             tails: Vec::new(),
+            window: None,
         }
     }
 
@@ -137,6 +150,37 @@ impl Routes {
         self.plan = Plan::new(of_jobs.chain(of_tails));
         self.tails = tails;
         self
+    }
+
+    /// Notes the bounds of the RayIDs, which stand in the field of this slot.
+    #[must_use]
+    pub fn with_rays(mut self, slot: usize) -> Self {
+        self.ray_slot = Some(slot);
+        self
+    }
+
+    /// The same, for records of this time alone.
+    #[must_use]
+    pub fn within(self, window: Option<Window>) -> Self {
+        Self { window, ..self }
+    }
+}
+
+/// A range of event time, exact to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Its first instant.
+    pub from: UnixNanos,
+    /// The first one after it.
+    pub until: UnixNanos,
+}
+
+impl Window {
+    /// Whether a record of this time is in it. One without a readable time counts as at 0, as its batch does in the ledger.
+    #[must_use]
+    pub fn holds(&self, at: Option<UnixNanos>) -> bool {
+        let at = at.unwrap_or(0);
+        self.from <= at && at < self.until
     }
 }
 
@@ -179,6 +223,8 @@ pub struct Router<'r> {
     decisions: Decisions<'r>,
     selections: Vec<Selection>,
     times: TimeRange,
+    rays: Rays,
+    undated: u64,
     invalid: BTreeMap<&'static str, u64>,
     quarantine: Vec<u8>,
     held: usize,
@@ -201,6 +247,8 @@ impl<'r> Router<'r> {
             decisions: Decisions::new(&routes.plan),
             selections: routes.jobs.iter().map(|_| Selection::default()).collect(),
             times: TimeRange::default(),
+            rays: Rays::default(),
+            undated: 0,
             invalid: BTreeMap::new(),
             quarantine: Vec::new(),
             held: 0,
@@ -218,10 +266,22 @@ impl<'r> Router<'r> {
         &self.selections
     }
 
-    /// The event times so far.
+    /// The event times so far, of the records that are routed.
     #[must_use]
     pub fn times(&self) -> TimeRange {
         self.times
+    }
+
+    /// Between which RayIDs those of the records so far lie; `None` where nobody knows.
+    #[must_use]
+    pub fn ray_bounds(&self) -> Option<RayBounds> {
+        self.routes.ray_slot.and_then(|_| self.rays.bounds())
+    }
+
+    /// Records that are not routed because they have no readable time and the [`Window`] does not begin at 0.
+    #[must_use]
+    pub fn undated(&self) -> u64 {
+        self.undated
     }
 
     /// Bad lines so far, by reason.
@@ -281,14 +341,25 @@ impl<'r> Router<'r> {
 impl Sink for Router<'_> {
     fn record(&mut self, line: &[u8], fields: &[Option<&[u8]>]) {
         let raw_time = |slot: &usize| fields.get(*slot).copied().flatten();
-        if let Some(at) = self
+        let at = self
             .routes
             .time_slots
             .iter()
             .filter_map(raw_time)
-            .find_map(time::parse_json)
+            .find_map(time::parse_json);
+        if let Some(window) = &self.routes.window
+            && !window.holds(at)
         {
+            self.undated += u64::from(at.is_none());
+            return;
+        }
+        if let Some(at) = at {
             self.times.take(at);
+        }
+        if let Some(slot) = self.routes.ray_slot
+            && let Some(raw) = fields.get(slot).copied().flatten()
+        {
+            self.rays.take(raw);
         }
         self.decisions.begin(fields);
         let mut from = 0;

@@ -1,5 +1,11 @@
 //! What a job would make of a record, and if nothing, why: for somebody who tries a filter or output options.
 
+mod batch;
+
+pub use batch::{
+    BATCH_MAX_RAW_BYTES, BATCH_MAX_RECORDS, BatchPreview, Refused, Stop, VALUES_MAX_FIELDS, Value,
+};
+
 use super::filter::{Compiled, CompiledFilter};
 use super::{Sample, Written};
 use crate::batch::projection::Projection;
@@ -59,39 +65,72 @@ impl Preview {
     pub fn of(&self, line: &[u8]) -> Result<Result<String, String>, InvalidLine> {
         let mut fields = vec![None; self.projection.names().len()];
         scan(line, &self.projection, &mut fields)?;
-        if let Some((filter, compiled)) = &self.filter
-            && let Some(reason) = refusal(&filter.root, &compiled.root, &fields)
-        {
-            return Ok(Err(format!("the filter wants {reason}")));
-        }
-        if self.sample.is_some_and(|sample| !sample.keeps(line)) {
-            let reason = format!(
-                "not in the sample: sample_rate is {}, and which records it keeps follows from their text",
-                self.sample_rate
-            );
-            return Ok(Err(reason));
+        if let Some(reason) = self.refuses(line, &fields) {
+            return Ok(Err(reason.text(&fields)));
         }
         let mut text = Vec::new();
+        self.write(line, &fields, &mut Scratch::default(), &mut text);
+        Ok(Ok(
+            String::from_utf8_lossy(self.without_delimiter(&text)).into_owned()
+        ))
+    }
+
+    /// Why a record is not selected; `None` when it is. `fields` are those of the projection.
+    fn refuses(&self, line: &[u8], fields: &[Option<&[u8]>]) -> Option<Refusal<'_>> {
+        if let Some((filter, compiled)) = &self.filter
+            && !compiled.root.matches(fields)
+        {
+            return Some(Refusal::Filter(&filter.root, &compiled.root));
+        }
+        let is_sampled_out = self.sample.is_some_and(|sample| !sample.keeps(line));
+        is_sampled_out.then_some(Refusal::Sample(self.sample_rate))
+    }
+
+    /// Appends a selected record as a job's queue has it, with the delimiter in front.
+    fn write(
+        &self,
+        line: &[u8],
+        fields: &[Option<&[u8]>],
+        scratch: &mut Scratch,
+        text: &mut Vec<u8>,
+    ) {
         match &self.written {
             Written::AsItCame => {
                 text.extend_from_slice(line);
                 text.push(b'\n');
             }
-            Written::Shaped(shape) => shape.write(line, &fields, &mut text),
-            Written::Event(event) => {
-                event.write(
-                    line,
-                    &mut Scratch::default(),
-                    &mut Surprises::default(),
-                    &mut text,
-                );
-            }
+            Written::Shaped(shape) => shape.write(line, fields, text),
+            Written::Event(event) => event.write(line, scratch, &mut Surprises::default(), text),
         }
-        let text = match self.written {
+    }
+
+    /// What [`Self::write`] made of one record, without what stands between two records.
+    fn without_delimiter<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        match self.written {
             Written::AsItCame => text,
-            _ => text.split_off(self.delimiter_bytes.min(text.len())),
-        };
-        Ok(Ok(String::from_utf8_lossy(&text).into_owned()))
+            _ => text.get(self.delimiter_bytes..).unwrap_or_default(),
+        }
+    }
+}
+
+/// Why a record is not selected.
+enum Refusal<'p> {
+    Filter(&'p Node, &'p Compiled),
+    Sample(f64),
+}
+
+impl Refusal<'_> {
+    /// The reason in words.
+    fn text(&self, fields: &[Option<&[u8]>]) -> String {
+        match self {
+            Self::Filter(node, compiled) => {
+                let reason = refusal(node, compiled, fields);
+                format!("the filter wants {}", reason.unwrap_or_default())
+            }
+            Self::Sample(rate) => format!(
+                "not in the sample: sample_rate is {rate}, and which records it keeps follows from their text"
+            ),
+        }
     }
 }
 

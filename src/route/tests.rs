@@ -23,6 +23,50 @@ fn routes(keeps: &[Keep]) -> Routes {
 }
 
 #[test]
+fn a_window_routes_the_records_of_its_time_to_the_nanosecond_and_counts_those_without_one() {
+    let line = |time: &str| format!("{{\"Timestamp\":{time}}}\n");
+    let body: String = [
+        "1657233725999999999",
+        "1657233726000000000",
+        "1657233726999999999",
+    ]
+    .into_iter()
+    .chain(["1657233727000000000", "\"soon\"", "1657233726"])
+    .map(line)
+    .collect();
+    let window = |from: i128, until: i128| super::Window {
+        from: from * 1_000_000_000,
+        until: until * 1_000_000_000,
+    };
+    let cases = [
+        (window(1_657_233_726, 1_657_233_727), 3, 1),
+        (window(1_657_233_727, 1_657_233_728), 1, 1),
+        // What has no time counts as at 0.
+        (window(0, 1_657_233_726), 2, 0),
+        (window(0, i64::MAX.into()), 6, 0),
+    ];
+    for (window, records, undated) in cases {
+        let routes = routes(&[Keep::Copy]).within(Some(window));
+        let mut router = Router::new(&routes, 1 << 20);
+        let (mut reader, mut space) = (Reader::new(), Vec::new());
+        reader.feed(body.as_bytes(), &mut space, &routes.projection, &mut router);
+        reader.finish(&mut space, &routes.projection, &mut router);
+        let selected = router
+            .selections()
+            .first()
+            .map(|selection| selection.records);
+        assert_eq!(
+            (selected, router.undated()),
+            (Some(records), undated),
+            "{window:?}"
+        );
+        let times = router.times();
+        assert!(times.earliest.is_none_or(|at| window.holds(Some(at))));
+        assert!(times.latest.is_none_or(|at| window.holds(Some(at))));
+    }
+}
+
+#[test]
 fn a_copied_selection_holds_the_lines_and_a_reference_only_counts_them() {
     let routes = routes(&[Keep::Copy, Keep::Reference]);
     let mut router = Router::new(&routes, 1 << 20);

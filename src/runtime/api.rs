@@ -1,13 +1,14 @@
 //! Logpush's API over HTTP, with the registry as its store.
 
-use super::objects::registry::{JobRow, JobsQuery, Update};
+use super::access::Visitor;
+use super::objects::registry::{JobRow, JobsQuery, LedgerRow, Update};
 use super::objects::{Class, REGISTRY_NAME, call, now_millis};
 use super::probe::Probe;
-use super::{alerts, config, jobs, tail};
+use super::{alerts, config, jobs, preview, replays, tail};
 use crate::api::{
-    Access, AlertingRoute, ApiError, ApiResponse, CONTENT_MAX_BYTES, Content, EdgeRoute, JobRules,
-    JobStore, MAX_REQUEST_BYTES, OwnershipKey, Route, Services, StoreError, authorize,
-    handle as answer, presented_token,
+    Access, AlertingRoute, ApiError, ApiResponse, ArrivedDataset, CONTENT_MAX_BYTES, Content,
+    EdgeRoute, JobRules, JobStore, MAX_REQUEST_BYTES, NewestBatch, OwnershipKey, Route, Services,
+    StoreError, authorize, handle as answer, parse_verify, presented_token, verify,
 };
 use crate::logpush::catalogue::{self, Dataset};
 use crate::logpush::destination_conf::{DestinationConf, DestinationPolicy};
@@ -16,27 +17,51 @@ use crate::logpush::job::{Job, NewJob};
 use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::Scope;
 use crate::outbox::{DeadLetter, Health, Selected, Selection, instance_name};
+use crate::route::BatchPreview;
 use crate::time;
 use futures_util::future::join_all;
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use worker::{Env, Request, Response, Result};
 
-/// What the caller's token lets it do.
-pub fn access(request: &Request, env: &Env) -> Result<Access> {
+/// What the caller may do. A token that it sends decides alone; without one, what Cloudflare Access says of it does.
+pub async fn access(request: &Request, env: &Env) -> Result<Access> {
+    Ok(match (token(request)?, Visitor::of(request)?) {
+        (Some(token), _) => authorize(
+            Some(&token),
+            config::text(env, config::API_TOKEN).as_deref(),
+            config::text(env, config::READ_TOKEN).as_deref(),
+        ),
+        (None, Some(visitor)) => visitor.access(env).await.unwrap_or(Access::None),
+        (None, None) => Access::None,
+    })
+}
+
+/// The request's token of the API, good or not.
+pub fn token(request: &Request) -> Result<Option<String>> {
     let headers = request.headers();
     let authorization = headers.get("Authorization")?;
     let (email, key) = (headers.get("X-Auth-Email")?, headers.get("X-Auth-Key")?);
-    Ok(authorize(
-        presented_token(authorization.as_deref(), email.as_deref(), key.as_deref()),
-        config::text(env, config::API_TOKEN).as_deref(),
-        config::text(env, config::READ_TOKEN).as_deref(),
-    ))
+    let token = presented_token(authorization.as_deref(), email.as_deref(), key.as_deref());
+    Ok(token.map(str::to_owned))
 }
 
 /// Answers a call of the API.
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     if let Some(response) = alerting(request, env).await? {
         return Ok(response);
+    }
+    if let Some(response) = replays::handle(request, env).await? {
+        return Ok(response);
+    }
+    if let Some(asked) = parse_verify(request.method().as_ref(), &request.path()) {
+        return match asked {
+            Ok(()) => {
+                let has_token = token(request)?.is_some();
+                respond(verify(access(request, env).await?, has_token), None)
+            }
+            Err(error) => respond(error.into(), Some("GET")),
+        };
     }
     if let Some(response) = edge(request, env).await? {
         return Ok(response);
@@ -49,7 +74,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     let response = match route {
         Ok(route) => match body(request, route.call.max_body_bytes()).await? {
             Some(body) => {
-                let access = access(request, env)?;
+                let access = access(request, env).await?;
                 let ownership = config::text(env, config::API_TOKEN)
                     .as_deref()
                     .and_then(OwnershipKey::derive);
@@ -94,7 +119,7 @@ async fn alerting(request: &mut Request, env: &Env) -> Result<Option<Response>> 
     };
     let response = match route {
         Ok(route) => match body(request, MAX_REQUEST_BYTES).await? {
-            Some(body) => alerts::handle(env, &route, access(request, env)?, &body).await,
+            Some(body) => alerts::handle(env, &route, access(request, env).await?, &body).await,
             None => ApiError::BodyTooLarge {
                 max_bytes: MAX_REQUEST_BYTES,
             }
@@ -127,7 +152,8 @@ async fn edge(request: &mut Request, env: &Env) -> Result<Option<Response>> {
     respond(response, allowed).map(Some)
 }
 
-fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
+/// The answer to a call. `allowed` says which methods its path takes, when it was not made with one of them.
+pub fn respond(response: ApiResponse, allowed: Option<&str>) -> Result<Response> {
     let ApiResponse { status, body } = response;
     let response = Response::from_json(&body)?.with_status(status);
     if let Some(allowed) = allowed {
@@ -157,8 +183,10 @@ pub async fn body(request: &mut Request, max_bytes: usize) -> Result<Option<Vec<
     Ok((body.len() <= max_bytes).then_some(body))
 }
 
-struct Registry<'e> {
-    env: &'e Env,
+/// The registry, and the outboxes behind it.
+pub struct Registry<'e> {
+    /// Where they are.
+    pub env: &'e Env,
 }
 
 impl Registry<'_> {
@@ -234,18 +262,30 @@ impl Registry<'_> {
 
     /// The job's records may wait for this change: a mended destination, an enabled or a deleted job. An outbox that
     /// does not hear of it looks again by itself.
-    async fn changed(&self, id: u64) {
+    async fn changed(&self, scope: &Scope, id: u64) {
         jobs::forget();
-        let name = instance_name(id);
-        if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
-            worker::console_warn!("{name} was not woken: {e}");
+        let query = JobsQuery {
+            scope: Some(scope.to_string()),
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> = self.call("jobs", &query).await.unwrap_or_default();
+        // Queues of replays go where this job goes.
+        let follows = |job: &Job| job.replay.as_ref().and_then(|replay| replay.job) == Some(id);
+        let following = rows.into_iter().filter(|row| follows(&row.job));
+        for id in std::iter::once(id).chain(following.map(|row| row.job.id)) {
+            let name = instance_name(id);
+            if let Err(e) = call::<_, ()>(self.env, Class::Outbox, &name, "wake", &()).await {
+                worker::console_warn!("{name} was not woken: {e}");
+            }
         }
     }
 }
 
 impl JobStore for Registry<'_> {
     async fn list(&self, scope: &Scope) -> std::result::Result<Vec<Job>, StoreError> {
-        self.jobs(scope, None).await
+        let mut jobs = self.jobs(scope, None).await?;
+        jobs.retain(|job| job.replay.is_none());
+        Ok(jobs)
     }
 
     async fn get(&self, scope: &Scope, id: u64) -> std::result::Result<Option<Job>, StoreError> {
@@ -253,8 +293,14 @@ impl JobStore for Registry<'_> {
     }
 
     async fn create(&self, job: NewJob) -> std::result::Result<Job, StoreError> {
-        let created = self.call("create", &job.with_id(0)).await;
+        let created: std::result::Result<Job, StoreError> =
+            self.call("create", &job.with_id(0)).await;
         jobs::forget();
+        if let Ok(job) = &created
+            && job.backfill.is_some()
+        {
+            replays::start_backfill(self.env, job).await;
+        }
         created
     }
 
@@ -277,7 +323,7 @@ impl JobStore for Registry<'_> {
                 },
             )
             .await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         updated
     }
 
@@ -286,8 +332,40 @@ impl JobStore for Registry<'_> {
             return Ok(false);
         }
         let deleted = self.call("delete", &id).await;
-        self.changed(id).await;
+        self.changed(scope, id).await;
         deleted
+    }
+
+    async fn arrived(&self, scope: &Scope) -> std::result::Result<Vec<ArrivedDataset>, StoreError> {
+        let ledgers: Vec<LedgerRow> = self.call("ledgers", &()).await?;
+        let scope = scope.to_string();
+        let mut arrived = BTreeMap::<String, u64>::new();
+        for ledger in ledgers.into_iter().filter(|ledger| ledger.scope == scope) {
+            let last = arrived.entry(ledger.dataset).or_default();
+            *last = ledger.last_seen.max(*last);
+        }
+        let arrived = arrived.into_iter();
+        Ok(arrived
+            .map(|(dataset, last_seen_millis)| ArrivedDataset {
+                dataset,
+                last_seen_millis,
+            })
+            .collect())
+    }
+
+    async fn preview_newest(
+        &self,
+        scope: &Scope,
+        dataset: &str,
+        into: &mut BatchPreview,
+    ) -> std::result::Result<Option<NewestBatch>, StoreError> {
+        let read = preview::newest(self.env, scope, dataset, into).await;
+        read.map_err(|e| {
+            worker::console_error!("preview of {scope}/{dataset}: {e}");
+            StoreError {
+                text: "the newest batch could not be read; try again".to_owned(),
+            }
+        })
     }
 
     async fn dead_letters(
@@ -342,8 +420,10 @@ impl JobStore for Registry<'_> {
     }
 }
 
-struct Rules<'e> {
-    env: &'e Env,
+/// What this deployment allows.
+pub struct Rules<'e> {
+    /// Its settings.
+    pub env: &'e Env,
 }
 
 impl JobRules for Rules<'_> {

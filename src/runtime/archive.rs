@@ -5,6 +5,7 @@
 
 use super::js::{self, FixedLengthStream, R2Bucket};
 use super::slots::{Most, Slot, Slots};
+use crate::lifecycle::sweep::Listed;
 use crate::limits::{FIRST_BLOCK_BYTES, MULTIPART_IN_FLIGHT_MAX, MULTIPART_PART_BYTES};
 use futures_util::future::{Either, select};
 use js_sys::{Array, Reflect, Uint8Array};
@@ -187,6 +188,13 @@ impl Archive {
             };
         }
         Ok(())
+    }
+
+    /// Nothing is to be written: somebody else has made the object, of `bytes`.
+    pub fn leave_in_place(&mut self, bytes: u64) {
+        self.held.clear();
+        self.held_bytes = 0;
+        self.target = Target::Ended(Archived::Stored(bytes));
     }
 
     /// With its last byte written a put can no longer be given up.
@@ -417,6 +425,53 @@ pub async fn size_and_digest(bucket: &Bucket, key: &str) -> Result<Option<(u64, 
     }
     let digest = digest.digest().await.map_err(failed)?;
     Ok(Some((object.size(), js::hex(&digest))))
+}
+
+/// A page of the bucket's listing.
+pub struct Page {
+    /// Objects, in the order of their keys.
+    pub objects: Vec<Listed>,
+    /// What the keys of others have in common up to the delimiter.
+    pub prefixes: Vec<String>,
+    /// There is nothing behind it.
+    pub is_last: bool,
+}
+
+/// Lists up to 1,000 objects under `prefix` behind the key `after` (empty: from the beginning), or what they have in common
+/// up to the next `delimiter`. One class A operation.
+///
+/// # Errors
+/// What R2 says.
+pub async fn list(
+    bucket: &Bucket,
+    prefix: &str,
+    after: &str,
+    delimiter: Option<&str>,
+) -> Result<Page, String> {
+    let mut asked = bucket.list().prefix(prefix);
+    if !after.is_empty() {
+        asked = asked.start_after(after);
+    }
+    if let Some(delimiter) = delimiter {
+        asked = asked.delimiter(delimiter);
+    }
+    let page = asked
+        .execute()
+        .await
+        .map_err(|e| format!("R2 list of {prefix} failed: {e}"))?;
+    let object = |object: worker::Object| Listed {
+        key: object.key(),
+        bytes: object.size(),
+        uploaded_at: object.uploaded().as_millis(),
+    };
+    let objects: Vec<Listed> = page.objects().into_iter().map(object).collect();
+    let prefixes = page.delimited_prefixes();
+    Ok(Page {
+        // A page with nothing on it has no key to go on behind.
+        is_last: !page.truncated() || objects.is_empty() && prefixes.is_empty(),
+        objects,
+        prefixes,
+    })
 }
 
 /// Deletes objects of the caller's; at most a thousand a call, R2's limit.

@@ -45,8 +45,22 @@ pub async fn page(
     after: Option<BatchCursor>,
     limit: u64,
 ) -> Result<Vec<BatchRow>> {
-    let query = BatchesQuery { span, after, limit };
-    call(env, Class::Ledger, ledger, "batches", &query).await
+    let query = BatchesQuery {
+        span,
+        after,
+        limit,
+        rays: None,
+        unmet: None,
+    };
+    page_of(env, ledger, &query).await
+}
+
+/// The next batches of a ledger that a question is about; fewer than its limit when there are no more.
+///
+/// # Errors
+/// When the ledger can not be asked.
+pub async fn page_of(env: &Env, ledger: &str, query: &BatchesQuery) -> Result<Vec<BatchRow>> {
+    call(env, Class::Ledger, ledger, "batches", query).await
 }
 
 /// The batch of a dataset that was received last; `None` when there is none.

@@ -1,5 +1,6 @@
 //! What the deployment sets: bindings, secrets and variables, by name.
 
+use crate::events::{DEFAULT_PATHS, Paths, PathsError};
 use worker::Env;
 
 /// The R2 bucket.
@@ -10,6 +11,12 @@ pub const INGEST_SECRET: &str = "INGEST_SECRET";
 pub const API_TOKEN: &str = "API_TOKEN";
 /// The token that may read.
 pub const READ_TOKEN: &str = "READ_TOKEN";
+/// The team's domain at Cloudflare Access.
+pub const ACCESS_TEAM_DOMAIN: &str = "ACCESS_TEAM_DOMAIN";
+/// Audience tags of the applications that stand in front of this Worker, comma-separated.
+pub const ACCESS_AUD: &str = "ACCESS_AUD";
+/// Who of those that Access lets in may write, comma-separated.
+pub const ACCESS_WRITERS: &str = "ACCESS_WRITERS";
 /// `true` lets destinations be private addresses and plain HTTP; for tests and the demo.
 pub const ALLOW_PRIVATE_DESTINATIONS: &str = "ALLOW_PRIVATE_DESTINATIONS";
 /// The binding that sends e-mail, if there is one.
@@ -18,9 +25,11 @@ pub const EMAIL: &str = "EMAIL";
 pub const ALERT_EMAIL_FROM: &str = "ALERT_EMAIL_FROM";
 /// `refuse` answers batches of datasets that the catalogue lacks with 404; anything else takes them.
 pub const UNKNOWN_DATASETS: &str = "UNKNOWN_DATASETS";
+/// How Logpush was told to name the objects that it writes itself.
+pub const R2_EVENTS_PATHS: &str = "R2_EVENTS_PATHS";
 /// How long a destination may take to answer a push, in seconds, up to 300.
 pub const PUSH_DEADLINE_SECONDS: &str = "PUSH_DEADLINE_SECONDS";
-/// Longest wait between two attempts of a push, in seconds.
+/// Longest wait between two attempts of a push, or to take an event, in seconds.
 pub const RETRY_MAX_SECONDS: &str = "RETRY_MAX_SECONDS";
 /// Longest wait between two probes of a parked queue, in seconds.
 pub const PROBE_MAX_SECONDS: &str = "PROBE_MAX_SECONDS";
@@ -53,4 +62,13 @@ pub fn number(env: &Env, name: &str) -> Option<u64> {
 /// A variable that is `true`.
 pub fn is_on(env: &Env, name: &str) -> bool {
     text(env, name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+/// How Logpush names the objects that it writes itself.
+///
+/// # Errors
+/// When the variable can not be followed.
+pub fn paths(env: &Env) -> Result<Paths, PathsError> {
+    let set = text(env, R2_EVENTS_PATHS);
+    Paths::parse(set.as_deref().unwrap_or(DEFAULT_PATHS))
 }

@@ -24,13 +24,7 @@ const RETRY_AFTER_SECS: &str = "5";
 /// Answers a query. A token that may read is enough, as for everything that changes nothing.
 pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
     let now_millis = now_millis();
-    let wrong = |status, message: &str| {
-        let error = GraphqlError {
-            status,
-            ..GraphqlError::bad(message)
-        };
-        refuse(&[error], now_millis)
-    };
+    let wrong = |status, message: &str| wrong(status, message, now_millis);
     if request.method() != Method::Post {
         let text = "send queries by POST, as JSON: {\"query\":\"…\",\"variables\":{…}}";
         let response = respond(wrong(405, text))?;
@@ -38,7 +32,7 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         return Ok(response);
     }
     let answer = match (
-        api::access(request, env)?,
+        api::access(request, env).await?,
         api::body(request, MAX_REQUEST_BYTES).await?,
     ) {
         (Access::None, _) => wrong(
@@ -59,6 +53,19 @@ pub async fn handle(request: &mut Request, env: &Env) -> Result<Response> {
         }
     };
     respond(answer)
+}
+
+fn wrong(status: u16, message: &str, now_millis: u64) -> GraphqlAnswer {
+    let error = GraphqlError {
+        status,
+        ..GraphqlError::bad(message)
+    };
+    refuse(&[error], now_millis)
+}
+
+/// What a query that is not looked at is answered.
+pub fn refused(status: u16, message: &str) -> Result<Response> {
+    respond(wrong(status, message, now_millis()))
 }
 
 fn respond(answer: GraphqlAnswer) -> Result<Response> {

@@ -1,4 +1,6 @@
-//! One upload from Logpush: authenticate, archive, read once, hand each job its selection, commit, answer.
+//! One batch: archive, read once, hand each job its selection, commit, answer. It comes as an upload, which is
+//! authenticated and written into the archive while it is read; or it lies in the bucket already, where Logpush wrote it,
+//! and that object is the archived one. Everything else is the same for both.
 //!
 //! The order of the durable steps, and why dying between any two of them is harmless: the object (found again by its
 //! key, which is made of the bytes), spooled payloads (unique to the attempt), outboxes (know the batch id), ledger row
@@ -9,13 +11,14 @@ use super::js::{self, BlockReader};
 use super::objects::ledger::Count;
 use super::objects::{Class, call, now_millis};
 use super::pipeline::{self, Pipeline};
-use super::slots::Most;
-use super::{archive, config, jobs, tail};
+use super::push::SourceError;
+use super::slots::{Most, Slot};
+use super::{archive, config, jobs, stored, tail};
 use crate::api::bearer_token;
 use crate::batch::incoming::Incoming;
 use crate::batch::reader::Encoding;
 use crate::batch::test_message::is_test_message;
-use crate::ledger::{Lookup, Occurrence, instance_name as ledger_name};
+use crate::ledger::{Lookup, Occurrence, SeenObject, instance_name as ledger_name};
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, BYTES_IN_FLIGHT_MAX};
 use crate::logpush::archive_key::{ArchiveKey, UNDATED_DAY};
 use crate::logpush::catalogue::Dataset;
@@ -24,10 +27,12 @@ use crate::route::Routes;
 use crate::time;
 use futures_util::future::join3;
 use js_sys::Uint8Array;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::ReadableStream;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
 use worker::{Bucket, Context, Env, Request, Response, Result};
 
@@ -67,6 +72,56 @@ fn unreachable_object(e: worker::Error) -> Refusal {
     later("storage_unavailable")(e.to_string())
 }
 
+/// What became of a batch that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenAs {
+    /// It is committed.
+    Accepted,
+    /// It had been committed before.
+    Duplicate,
+    /// It is a test message, and stored nowhere.
+    Test,
+}
+
+/// A batch that was taken, as the answer says it.
+#[derive(Serialize)]
+pub struct Taken {
+    ok: bool,
+    /// What became of it.
+    pub result: TakenAs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    /// Records; `None` where they were not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invalid_lines: Option<u64>,
+    /// It had come before, and its bytes lie in the bucket under a second key now.
+    #[serde(skip)]
+    pub is_extra_copy: bool,
+    /// What those who watch are shown of it: to be handed over.
+    #[serde(skip)]
+    pub shown: Vec<tail::Shown>,
+}
+
+impl Taken {
+    fn new(result: TakenAs) -> Self {
+        Self {
+            ok: true,
+            result,
+            batch_id: None,
+            object: None,
+            records: None,
+            invalid_lines: None,
+            is_extra_copy: false,
+            shown: Vec::new(),
+        }
+    }
+}
+
 /// Answers one upload.
 ///
 /// Lines for those who watch are handed over after the answer, in `context`.
@@ -76,8 +131,17 @@ pub async fn handle(
     context: &Context,
     target: &Target,
 ) -> Result<Response> {
-    match take(request, env, context, target).await {
-        Ok(body) => Response::from_json(&body),
+    match take(request, env, target).await {
+        Ok(mut taken) => {
+            if taken.is_extra_copy {
+                super::events::count(env, crate::events::EXTRA_COPIES).await;
+            }
+            let shown = std::mem::take(&mut taken.shown);
+            if !shown.is_empty() {
+                context.wait_until(tail::hand_over(env.clone(), shown));
+            }
+            Response::from_json(&taken)
+        }
         Err(Refusal::Later { code, message }) => {
             worker::console_error!("{}/{}: {code}: {message}", target.scope, target.dataset);
             let response = refusal(503, code, &message)?;
@@ -146,16 +210,19 @@ fn announced(request: &Request, target: &Target) -> std::result::Result<Incoming
     Incoming::new(target.scope.kind(), &target.dataset, query).map_err(|e| refuse(e.to_string()))
 }
 
+/// Whether batches of this dataset are taken.
+fn is_wanted(env: &Env, target: &Target) -> bool {
+    config::text(env, config::UNKNOWN_DATASETS).as_deref() != Some("refuse")
+        || Dataset::find(target.scope.kind(), &target.dataset).is_some()
+}
+
 async fn take(
     request: &Request,
     env: &Env,
-    context: &Context,
     target: &Target,
-) -> std::result::Result<Value, Refusal> {
+) -> std::result::Result<Taken, Refusal> {
     authenticate(request, env)?;
-    if config::text(env, config::UNKNOWN_DATASETS).as_deref() == Some("refuse")
-        && Dataset::find(target.scope.kind(), &target.dataset).is_none()
-    {
+    if !is_wanted(env, target) {
         return Err(Refusal::Status {
             status: 404,
             code: "unknown_dataset",
@@ -166,25 +233,112 @@ async fn take(
         });
     }
     let incoming = announced(request, target)?;
+    let length = content_length(request);
+    let slot = place(env, length.unwrap_or(0))?;
+    let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
+    let source = Source {
+        body: request.inner().body(),
+        archive: Archive::new(bucket.clone(), length),
+        in_place: None,
+    };
+    run(env, target, (slot, bucket), incoming, source).await
+}
+
+/// Why an object that lies in the bucket was not taken.
+pub enum NotTaken {
+    /// There is none.
+    Gone,
+    /// Batches of this dataset are refused.
+    Unwanted,
+    /// It can be taken later.
+    Later(String),
+}
+
+impl From<Refusal> for NotTaken {
+    fn from(refusal: Refusal) -> Self {
+        let (Refusal::Later { code, message } | Refusal::Status { code, message, .. }) = refusal;
+        Self::Later(format!("{code}: {message}"))
+    }
+}
+
+/// Takes a batch that Logpush wrote into the bucket under `object`. `may_be_retry`: an attempt before this one may have died
+/// before its commit.
+pub async fn take_in_place(
+    env: &Env,
+    target: &Target,
+    object: &str,
+    bytes: u64,
+    may_be_retry: bool,
+) -> std::result::Result<Taken, NotTaken> {
+    if !is_wanted(env, target) {
+        return Err(NotTaken::Unwanted);
+    }
+    let slot = place(env, bytes)?;
+    let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
+    let Target { scope, dataset } = target;
+    let stored = match stored::open(&bucket, scope, dataset, object).await {
+        Ok(stored) => stored,
+        Err(SourceError::Gone { .. }) => return Err(NotTaken::Gone),
+        Err(e) => return Err(later("archive_failed")(e.into_reason()).into()),
+    };
+    let source = Source {
+        body: Some(stored.stream),
+        archive: Archive::new(bucket.clone(), None),
+        in_place: Some(InPlace {
+            object: object.to_owned(),
+            bytes: stored.bytes,
+            etag: stored.etag,
+            may_be_retry,
+        }),
+    };
+    Ok(run(env, target, (slot, bucket), stored.incoming, source).await?)
+}
+
+/// A place among the batches in flight. Taken before the first await: those that come at the same time count each other.
+fn place(env: &Env, bytes: u64) -> std::result::Result<Slot, Refusal> {
     let most = Most {
         places: config::number(env, "BATCHES_IN_FLIGHT_MAX")
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(BATCHES_IN_FLIGHT_MAX),
         bytes: config::number(env, "BYTES_IN_FLIGHT_MAX").unwrap_or(BYTES_IN_FLIGHT_MAX),
     };
-    // Taken before the first await: uploads that come at the same time count each other.
-    let Some(slot) = pipeline::place(content_length(request).unwrap_or(0), most) else {
-        return Err(later("overloaded")(format!(
+    pipeline::place(bytes, most).ok_or_else(|| {
+        later("overloaded")(format!(
             "{} batches of {} bytes are in flight here already",
             pipeline::in_flight(),
             pipeline::bytes_in_flight()
-        )));
-    };
+        ))
+    })
+}
+
+/// Where the bytes of a batch come from.
+struct Source {
+    body: Option<ReadableStream>,
+    /// Where they go.
+    archive: Archive,
+    /// Set when they are there already.
+    in_place: Option<InPlace>,
+}
+
+/// An object that Logpush wrote.
+struct InPlace {
+    object: String,
+    bytes: u64,
+    etag: String,
+    may_be_retry: bool,
+}
+
+async fn run(
+    env: &Env,
+    target: &Target,
+    (slot, bucket): (Slot, Bucket),
+    incoming: Incoming,
+    source: Source,
+) -> std::result::Result<Taken, Refusal> {
     let received_at_millis = now_millis();
     let routes = jobs::routes(env, &target.scope, &target.dataset)
         .await
         .map_err(unreachable_object)?;
-    let bucket = env.bucket(config::ARCHIVE).map_err(unreachable_object)?;
     let mut batch = Batch {
         env,
         target,
@@ -193,17 +347,13 @@ async fn take(
         incoming,
         received_at_millis,
         bucket: &bucket,
+        in_place: source.in_place,
         key: None,
         rivals: Vec::new(),
-        shown: Vec::new(),
     };
-    let result = batch.take(request).await;
+    let result = batch.take(source.body, source.archive).await;
     if result.is_err() {
         batch.pipeline.clean_up().await;
-    }
-    let shown = std::mem::take(&mut batch.shown);
-    if !shown.is_empty() {
-        context.wait_until(tail::hand_over(env.clone(), shown));
     }
     result
 }
@@ -217,11 +367,10 @@ struct Batch<'r> {
     incoming: Incoming,
     received_at_millis: u64,
     bucket: &'r Bucket,
+    in_place: Option<InPlace>,
     key: Option<ArchiveKey>,
     /// The objects that have the keys which this batch would have had.
     rivals: Vec<String>,
-    /// What those who watch are shown of it, once it is committed.
-    shown: Vec<tail::Shown>,
 }
 
 /// Where the bytes of a batch lie.
@@ -239,9 +388,12 @@ fn object_went_away() -> Refusal {
 }
 
 impl Batch<'_> {
-    async fn take(&mut self, request: &Request) -> std::result::Result<Value, Refusal> {
-        let mut archive = Archive::new(self.bucket.clone(), content_length(request));
-        let read = self.read(request, &mut archive).await;
+    async fn take(
+        &mut self,
+        body: Option<ReadableStream>,
+        mut archive: Archive,
+    ) -> std::result::Result<Taken, Refusal> {
+        let read = self.read(body, &mut archive).await;
         let batch_id = match read {
             Ok(Some(batch_id)) => batch_id,
             Ok(None) => return self.count_test().await,
@@ -255,17 +407,18 @@ impl Batch<'_> {
             return Err(later("archive_failed")("the archive has no key".to_owned()));
         };
         let day = key.day.clone();
+        let may_be_retry = self.in_place.as_ref().is_some_and(|one| one.may_be_retry);
         match self.place(archive, &batch_id, key).await? {
-            Placed::New { key, bytes } => self.hand_over(batch_id, key, bytes, false).await,
+            Placed::New { key, bytes } => self.hand_over(batch_id, key, bytes, may_be_retry).await,
             Placed::Adopted { key, bytes } => self.hand_over(batch_id, key, bytes, true).await,
-            Placed::Committed { object } => self.duplicate(&batch_id, &day, &object).await,
+            Placed::Committed { object } => self.duplicate(batch_id, &day, object).await,
         }
     }
 
     /// Reads the body to its end; the batch id, or `None` for a test message.
     async fn read(
         &mut self,
-        request: &Request,
+        body: Option<ReadableStream>,
         archive: &mut Archive,
     ) -> std::result::Result<Option<String>, Refusal> {
         let cut_off = |e: JsValue| Refusal::Status {
@@ -276,7 +429,7 @@ impl Batch<'_> {
         let internal = |e: JsValue| later("internal")(js::describe(&e));
         let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
         let hasher = digest.raw().get_writer().map_err(internal)?;
-        if let Some(body) = request.inner().body() {
+        if let Some(body) = body {
             let mut reader = BlockReader::new(&body).map_err(internal)?;
             while let Some(block) = reader.next().await.map_err(cut_off)? {
                 // The block is written, hashed and routed at once; all three are done with it before the next one.
@@ -290,7 +443,11 @@ impl Batch<'_> {
                 hashed.map_err(internal)?;
                 routed.map_err(later("spool_failed"))?;
                 if archive.wants_key() {
-                    let hash = sha256(&archive.first_block()).await.map_err(internal)?;
+                    let hash = match self.in_place {
+                        None => sha256(&archive.first_block()).await.map_err(internal)?,
+                        // Its key is not made here.
+                        Some(_) => String::new(),
+                    };
                     self.begin(archive, hash, false).await?;
                 }
             }
@@ -326,6 +483,12 @@ impl Batch<'_> {
             &hash,
             is_gzip,
         );
+        if let Some(in_place) = &self.in_place {
+            key.object.clone_from(&in_place.object);
+            archive.leave_in_place(in_place.bytes);
+            self.key = Some(key);
+            return Ok(());
+        }
         // The key of a large batch is made of its beginning, and a sender that cuts a batch anew may send one that begins
         // like another and goes on differently.
         let first_key = key.clone();
@@ -385,7 +548,7 @@ impl Batch<'_> {
         batch_id: &str,
         key: ArchiveKey,
     ) -> std::result::Result<Placed, Refusal> {
-        if archive.is_open() {
+        if archive.is_open() || self.in_place.is_some() {
             let found = self.find(batch_id, &key, archive.is_multipart()).await;
             if !matches!(found, Ok(None)) {
                 archive.abort().await;
@@ -440,27 +603,44 @@ impl Batch<'_> {
 
     async fn duplicate(
         &mut self,
-        batch_id: &str,
+        batch_id: String,
         day: &str,
-        object: &str,
-    ) -> std::result::Result<Value, Refusal> {
+        object: String,
+    ) -> std::result::Result<Taken, Refusal> {
         self.pipeline.clean_up().await;
-        self.count(Occurrence::Duplicate, day).await?;
-        Ok(json!({"ok": true, "result": "duplicate", "batch_id": batch_id, "object": object}))
+        let copy = self.in_place.as_ref().map(|own| SeenObject {
+            object: own.object.clone(),
+            etag: own.etag.clone(),
+            batch_id: batch_id.clone(),
+        });
+        self.count(Occurrence::Duplicate, day, copy).await?;
+        let is_other = |own: &InPlace| own.object != object;
+        Ok(Taken {
+            batch_id: Some(batch_id),
+            is_extra_copy: self.in_place.as_ref().is_some_and(is_other),
+            object: Some(object),
+            ..Taken::new(TakenAs::Duplicate)
+        })
     }
 
-    async fn count_test(&mut self) -> std::result::Result<Value, Refusal> {
-        self.count(Occurrence::Test, UNDATED_DAY).await?;
-        Ok(json!({"ok": true, "result": "test"}))
+    async fn count_test(&mut self) -> std::result::Result<Taken, Refusal> {
+        self.count(Occurrence::Test, UNDATED_DAY, None).await?;
+        Ok(Taken::new(TakenAs::Test))
     }
 
-    async fn count(&self, what: Occurrence, day: &str) -> std::result::Result<(), Refusal> {
+    async fn count(
+        &self,
+        what: Occurrence,
+        day: &str,
+        seen: Option<SeenObject>,
+    ) -> std::result::Result<(), Refusal> {
         let count = Count {
             what,
             scope: self.target.scope.to_string(),
             dataset: self.target.dataset.clone(),
             day: day.to_owned(),
             at_millis: self.received_at_millis,
+            seen,
         };
         let ledger = self.ledger_name(day);
         call(self.env, Class::Ledger, &ledger, "count", &count)

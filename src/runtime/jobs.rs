@@ -12,7 +12,7 @@ use crate::logpush::instant_logs::Session;
 use crate::logpush::job::Job;
 use crate::logpush::scope::Scope;
 use crate::route::filter::CompiledFilter;
-use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, TailRoute, Written};
+use crate::route::{Assembly, JobRoute, Keep, Routes, Sample, TailRoute, Written, ray_field};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -130,6 +130,8 @@ fn compile_watched(
         .iter()
         .map(|name| projection.slot(name))
         .collect();
+    let rays = ray_field(schema.as_ref()).filter(|(_, is_inside)| !is_inside);
+    let ray_slot = rays.map(|(field, _)| projection.slot(field));
     let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
     for job in jobs {
         let text = job.filter.as_deref().unwrap_or_default();
@@ -190,5 +192,9 @@ fn compile_watched(
             Err(e) => worker::console_error!("session {}: {e}", session.id),
         }
     }
-    Routes::new(projection, time_slots, routes, unreadable).with_tails(tails)
+    let routes = Routes::new(projection, time_slots, routes, unreadable).with_tails(tails);
+    match ray_slot {
+        Some(slot) => routes.with_rays(slot),
+        None => routes,
+    }
 }

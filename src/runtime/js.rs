@@ -30,6 +30,17 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &FixedLengthStream) -> web_sys::WritableStream;
 
+    /// The runtime's own pair of streams: a write ends when its bytes were read.
+    pub type IdentityTransformStream;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new() -> Result<IdentityTransformStream, JsValue>;
+    /// The side that gives what was written.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
+    /// The side that is written.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &IdentityTransformStream) -> web_sys::WritableStream;
+
     /// The runtime's own gzip.
     pub type CompressionStream;
     #[wasm_bindgen(constructor, catch)]
@@ -78,6 +89,17 @@ extern "C" {
     fn get_random_values(bytes: &Uint8Array) -> Result<Uint8Array, JsValue>;
 }
 
+#[wasm_bindgen(module = "cloudflare:workers")]
+extern "C" {
+    #[wasm_bindgen(thread_local_v2, js_name = env)]
+    static ENV: JsValue;
+}
+
+/// What the deployment sets, where nobody hands it down. Bindings and variables are those that handlers and objects get.
+pub fn env() -> worker::Env {
+    ENV.with(|env| env.clone().unchecked_into())
+}
+
 /// WebCrypto.
 pub mod subtle {
     use super::{Array, JsValue, Promise, Uint8Array, wasm_bindgen};
@@ -92,6 +114,23 @@ pub mod subtle {
             algorithm: &JsValue,
             may_leave: bool,
             uses: &Array,
+        ) -> Result<Promise, JsValue>;
+        /// Makes a key of its numbers (`jwk`).
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+        pub fn import_jwk(
+            format: &str,
+            jwk: &JsValue,
+            algorithm: &JsValue,
+            may_leave: bool,
+            uses: &Array,
+        ) -> Result<Promise, JsValue>;
+        /// Says whether a signature is the key's.
+        #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
+        pub fn verify(
+            algorithm: &str,
+            key: &JsValue,
+            signature: &Uint8Array,
+            bytes: &Uint8Array,
         ) -> Result<Promise, JsValue>;
         /// Signs bytes.
         #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]

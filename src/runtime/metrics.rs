@@ -1,9 +1,11 @@
 //! `GET /metrics`: asks every outbox and the ledgers in use.
 
 use super::log::{self, LogError};
+use super::objects::ledger::MinuteRange;
 use super::objects::{ALERTS_NAME, Class, call, now_millis};
 use crate::health::alerts::AlertsSummary;
 use crate::health::metrics::{Format, JobMetrics, Metrics, document};
+use crate::ledger::minute_of;
 use worker::{Env, Request, Response, Result};
 
 /// Answers in the format that the scraper prefers.
@@ -33,6 +35,15 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         // No reason to show nothing else.
         worker::console_error!("metrics of alerts: {e}");
     }
+    let all_time = MinuteRange {
+        from: 0,
+        to: minute_of(now_millis()),
+    };
+    let events = super::events::counted(env, all_time).await?;
+    let keeping = super::lifecycle::keeping(env).await;
+    if let Err(e) = &keeping {
+        worker::console_error!("metrics of what is kept: {e}");
+    }
     let jobs = outboxes.into_iter().map(|(row, outbox)| JobMetrics {
         scope: row.job.scope.to_string(),
         dataset: row.job.dataset,
@@ -48,5 +59,7 @@ async fn gather(env: &Env) -> std::result::Result<Metrics, LogError> {
         datasets,
         jobs: jobs.collect(),
         alerts: alerts.ok(),
+        events,
+        keeping: keeping.ok(),
     })
 }

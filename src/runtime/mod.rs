@@ -1,6 +1,7 @@
 //! The only room that knows the `worker` SDK: the entry point, the routing table, bindings, streams, Durable Objects.
 //! No rule about a record lives here.
 
+mod access;
 mod alerts;
 mod api;
 mod archive;
@@ -8,42 +9,63 @@ mod batches;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod events;
 mod graphql;
 mod ingest;
 mod jobs;
 mod js;
+mod lifecycle;
 mod log;
 mod metrics;
 mod objects;
 mod owed;
 mod pipeline;
+mod preview;
 mod probe;
 mod push;
+mod replays;
+mod retrieval;
 mod slots;
 mod stats;
 mod stored;
 mod tail;
 
 use crate::api::Access;
+use crate::logpush::catalogue;
 use crate::logpush::instant_logs::SESSIONS_PATH;
 use crate::logpush::scope::{Scope, ScopeKind};
 use serde_json::json;
 use std::future::Future;
 use std::rc::Rc;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{
     Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
 };
 
-/// Every request, by path.
+/// Every request.
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    match access::Visitor::of(&request)? {
+        None => routed(request, env, context).await,
+        Some(visitor) => {
+            let response = routed(request, env.clone(), context).await?;
+            visitor.explained(response, &env).await
+        }
+    }
+}
+
+/// Every request, by path.
+async fn routed(mut request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
     if path == graphql::PATH {
         return graphql::handle(&mut request, &env).await;
     }
     if path.starts_with("/client/v4/") {
+        if let Some(response) = retrieval::handle(&mut request, &env, &context).await? {
+            return Ok(response);
+        }
         return api::handle(&mut request, &env).await;
     }
     if let Some(rest) = path.strip_prefix("/ingest/") {
@@ -79,11 +101,12 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
             "wasm_memory_bytes": wasm_memory_bytes(),
             "batches_in_flight": pipeline::in_flight(),
             "bytes_in_flight": pipeline::bytes_in_flight(),
+            "retrievals_in_flight": retrieval::in_flight(),
         })),
         "/stats" | "/metrics" if request.method() != Method::Get => {
             method_not_allowed("GET", &format!("ask for {path} by GET"))
         }
-        "/stats" | "/metrics" => match api::access(&request, &env)? {
+        "/stats" | "/metrics" => match api::access(&request, &env).await? {
             Access::None => error(
                 401,
                 "unauthorized",
@@ -117,8 +140,18 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Respo
 
 /// The cron trigger.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     alerts::look(&env).await;
+    replays::start_all(&env).await;
+    // The time for which the trigger was set: a test sets a later one, and waits for nothing.
+    lifecycle::look_after(&env, event.schedule() as u64).await;
+}
+
+/// Messages of a queue: events of R2. Not by the SDK's macro, which hides how often a message has come, and makes a panic of
+/// an error.
+#[wasm_bindgen]
+pub async fn queue(messages: events::Messages, env: Env, _context: JsValue) {
+    events::consume(&messages, &env).await;
 }
 
 /// Runs `work` to its end even when the sender goes away: a batch that was read whole is still committed, and what an
@@ -159,11 +192,7 @@ fn target(path: &str) -> Option<ingest::Target> {
     let kind = ScopeKind::from_path(parts.next()?)?;
     let scope = Scope::new(kind, parts.next()?).ok()?;
     let dataset = parts.next()?;
-    let is_name = (1..=256).contains(&dataset.len())
-        && dataset
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    (is_name && parts.next().is_none()).then(|| ingest::Target {
+    (catalogue::is_name(dataset) && parts.next().is_none()).then(|| ingest::Target {
         scope,
         dataset: dataset.to_owned(),
     })

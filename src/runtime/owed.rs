@@ -10,7 +10,8 @@ use crate::ecs::Surprises;
 use crate::ledger::minute_of;
 use crate::logpush::job::Job;
 use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect, instance_name};
-use crate::route::{Assembly, Keep, Routes, Segment};
+use crate::route::{Assembly, Keep, Routes, Segment, Window};
+use crate::time::{self, UnixNanos};
 use js_sys::Uint8Array;
 use worker::{Bucket, Env};
 
@@ -51,8 +52,8 @@ impl From<Holding> for Settled {
 /// nothing more. May be repeated: the outbox knows the batch.
 ///
 /// # Errors
-/// Says what failed; the debt stays.
-pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
+/// [`SourceError::Gone`] when there is nothing left to make it of; anything else says what failed, and the debt stays.
+pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, SourceError> {
     let text = |e: worker::Error| e.to_string();
     let query = JobsQuery {
         id: Some(debt.job_id),
@@ -62,38 +63,59 @@ pub async fn settle(env: &Env, debt: &Debt) -> Result<Settled, String> {
         .await
         .map_err(text)?;
     let Some(JobRow { job, .. }) = rows.into_iter().next() else {
-        return held_before(env, debt).await.map(Settled::from);
+        return Ok(held_before(env, debt).await?.into());
     };
     let name = instance_name(job.id);
     // Reading the batch for an outbox that does not take it would be done again and again while a destination is down.
     match call(env, Class::Outbox, &name, "prospect", &debt.batch_id).await {
         Ok(Prospect::Room) => {}
         Ok(Prospect::Duplicate(holding)) => return Ok(holding.into()),
-        Ok(Prospect::Full) => return Err(FULL.to_owned()),
-        Err(e) => return Err(text(e)),
+        Ok(Prospect::Full) => return Err(FULL.to_owned().into()),
+        Err(e) => return Err(text(e).into()),
     }
     let one = std::slice::from_ref(&job);
-    let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy);
-    if !routes.unreadable.is_empty() {
-        return Err("its filter or its output options can not be read: set them anew".to_owned());
+    let routes = jobs::compile(&job.scope, &job.dataset, one, Keep::Copy)
+        .within(backfill_window(&job, debt.received_at_millis));
+    let copied = copy(env, &job, &debt.object, &routes).await?;
+    if copied.records == 0 {
+        return Ok(held_before(env, debt).await?.into());
     }
-    let copied = copy(env, &job, &debt.object, &routes)
-        .await
-        .map_err(SourceError::into_reason)?;
-    let Copied {
-        records, surprises, ..
-    } = copied;
-    if records == 0 {
-        return held_before(env, debt).await.map(Settled::from);
-    }
+    Ok(hand_over(env, debt, copied, false).await?)
+}
+
+/// Of what came before a job was made it wants the records from the time on from which it fills itself up.
+fn backfill_window(job: &Job, received_at_millis: u64) -> Option<Window> {
+    let backfill = job.backfill.as_ref()?;
+    let came_before = received_at_millis < backfill.received_before_millis;
+    let from = time::instant_from_str(&backfill.from)?;
+    came_before.then_some(Window {
+        from,
+        until: UnixNanos::MAX,
+    })
+}
+
+/// Appends a selection. What was spooled for it is deleted when the outbox does not take it.
+///
+/// # Errors
+/// Says what failed, [`FULL`] for one; the same may be tried again.
+pub async fn hand_over(
+    env: &Env,
+    debt: &Debt,
+    copied: Copied,
+    remember_for_good: bool,
+) -> Result<Settled, String> {
+    let text = |e: worker::Error| e.to_string();
+    let name = instance_name(debt.job_id);
+    let surprises = copied.surprises;
     let append = Append {
-        job_id: job.id,
+        job_id: debt.job_id,
         batch_id: debt.batch_id.clone(),
         received_at_millis: debt.received_at_millis,
         first_event_millis: copied.first_event_millis,
         last_event_millis: copied.last_event_millis,
         segments: copied.segments,
         assembly: copied.assembly,
+        remember_for_good,
     };
     // After an error nobody knows whether the rows are there, so what they may refer to stays.
     let answer: AppendAnswer =
@@ -130,6 +152,8 @@ pub struct Copied {
     pub last_event_millis: Option<u64>,
     /// What was odd in records that were written out as events.
     pub surprises: Surprises,
+    /// Records that were left out because they have no readable time.
+    pub undated: u64,
     spooled: Vec<String>,
 }
 
@@ -196,7 +220,20 @@ pub async fn copy_all(env: &Env, job: &Job, object: &str) -> Result<Copied, Sour
     copy(env, &everything, object, &routes).await
 }
 
-async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Copied, SourceError> {
+/// What the one job of `routes` selects of an archived object.
+///
+/// # Errors
+/// Says what failed; nothing is left behind.
+pub async fn copy(
+    env: &Env,
+    job: &Job,
+    object: &str,
+    routes: &Routes,
+) -> Result<Copied, SourceError> {
+    if !routes.unreadable.is_empty() {
+        let what = "its filter or its output options can not be read: set them anew";
+        return Err(what.to_owned().into());
+    }
     let bucket = env.bucket(config::ARCHIVE).map_err(|e| e.to_string())?;
     let mut pipeline = stored::route(&bucket, &job.scope, &job.dataset, object, routes).await?;
     let selections = pipeline.router.selections();
@@ -209,6 +246,7 @@ async fn copy(env: &Env, job: &Job, object: &str, routes: &Routes) -> Result<Cop
         Ok(ready) => Ok(Copied {
             records,
             surprises,
+            undated: pipeline.router.undated(),
             segments: ready.segments,
             inline: ready.inline,
             assembly: ready.assembly,

@@ -22,6 +22,19 @@ thread_local! {
     static IN_FLIGHT: Slots = const { Slots::new() };
 }
 
+/// Copies `piece`, at most [`READ_BYTES`], into wasm memory and has `work` take it, with the window to inflate into; both are
+/// shared by all who read batches. Returns how many bytes were taken.
+pub fn scratch(piece: &Uint8Array, work: impl FnOnce(&mut [u8], &mut Vec<u8>) -> usize) -> usize {
+    SCRATCH.with_borrow_mut(|(input, window)| {
+        input.resize(READ_BYTES, 0);
+        let Some(input) = input.get_mut(..piece.length() as usize) else {
+            return 0;
+        };
+        piece.copy_to(input);
+        work(input, window)
+    })
+}
+
 /// Batches that this isolate is working on.
 pub fn in_flight() -> usize {
     IN_FLIGHT.with(Slots::taken)
@@ -129,12 +142,7 @@ impl<'r> Pipeline<'r> {
             let sessions = in_flight().max(1) * self.routes.tails.len().max(1);
             self.router.tail_budget = (TAIL_BUDGET_BYTES / sessions).min(TAIL_BATCH_MAX_BYTES);
             let piece = block.subarray(at, end.min(at + READ_BYTES as u32));
-            let used = SCRATCH.with_borrow_mut(|(input, window)| {
-                input.resize(READ_BYTES, 0);
-                let Some(input) = input.get_mut(..piece.length() as usize) else {
-                    return 0;
-                };
-                piece.copy_to(input);
+            let used = scratch(&piece, |input, window| {
                 let projection = &self.routes.projection;
                 self.reader
                     .feed(input, window, projection, &mut self.router)

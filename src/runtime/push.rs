@@ -140,7 +140,7 @@ impl SourceError {
         Self::Gone {
             object: object.to_owned(),
             reason: format!(
-                "error {}: error pushing: {object} is not in the bucket any more: somebody deleted it",
+                "error {}: error pushing: {object} is not in the bucket any more: somebody deleted it, or its retention is over",
                 destination::network::INTERNAL
             ),
         }
@@ -255,6 +255,7 @@ async fn try_send(
         is_lines: source.assembly.is_none(),
         timestamp_fields: &timestamp_fields,
         holds: push.holds,
+        replay: job.replay.as_ref().map(|replay| replay.id.as_str()),
     };
     let delivery = match destination::delivery(&resolved, &form) {
         Ok(delivery) => delivery,
@@ -325,8 +326,16 @@ pub async fn perform(
         Delivery::WebSocket(conversation) => {
             socket::converse(destination, conversation, source).await
         }
-        Delivery::Queue { binding, push_id } => {
-            let head = Head { push_id, job };
+        Delivery::Queue {
+            binding,
+            push_id,
+            replay,
+        } => {
+            let head = Head {
+                push_id,
+                job,
+                replay: replay.as_deref(),
+            };
             queue::send(env, destination, binding, &head, source).await
         }
         Delivery::Request { .. } | Delivery::Object(_) => {

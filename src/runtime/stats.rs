@@ -3,9 +3,10 @@
 use super::log::{CALLS, jobs, ledgers};
 use super::objects::ledger::MinuteRange;
 use super::objects::{Class, call, now_millis};
+use super::replays;
 use crate::alerting::Thresholds;
 use crate::health::log::{HOUR_MILLIS, Span};
-use crate::health::stats::{DatasetStats, JobStats, Range, View, document};
+use crate::health::stats::{DatasetStats, JobStats, Range, View, document, events_value};
 use crate::health::stats_text;
 use crate::ledger::{Summary as LedgerSummary, minute_of};
 use crate::outbox::{Summary as OutboxSummary, instance_name};
@@ -76,9 +77,19 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
             job: row.job,
             is_deleted,
             outbox,
+            replay: None,
         })
     });
-    let jobs: Vec<JobStats> = outboxes.buffered(CALLS).try_collect().await?;
+    let mut jobs: Vec<JobStats> = outboxes.buffered(CALLS).try_collect().await?;
+    // After the outboxes, for the same reason.
+    for replay in replays::stats(env, scope.as_deref(), dataset.as_deref(), minutes).await? {
+        let of = jobs
+            .iter_mut()
+            .find(|stats| stats.job.id == replay.spec.job);
+        if let Some(stats) = of {
+            stats.replay = Some(replay);
+        }
+    }
     let asked = |from_millis: u64, until_millis: u64| {
         let span = Span {
             from_millis,
@@ -132,6 +143,11 @@ pub async fn handle(request: &Request, env: &Env) -> Result<Response> {
     if let Some(members) = document.as_object_mut() {
         let alerts = super::alerts::stats(env, scope.as_deref(), dataset.as_deref()).await;
         members.insert("alerts".to_owned(), alerts);
+        let counts = super::events::counted(env, minutes).await?;
+        let problem = config::paths(env).err().map(|e| e.to_string());
+        members.insert("r2_events".to_owned(), events_value(&counts, problem));
+        let archive = super::lifecycle::stats(env, scope.as_deref(), dataset.as_deref()).await;
+        members.insert("archive".to_owned(), archive);
     }
     Response::from_json(&document)
 }

@@ -1,10 +1,12 @@
 //! A batch that lies in the bucket already, opened and read again.
 
 use super::archive::CSV_METADATA;
-use super::js::BlockReader;
+use super::config;
+use super::js::{self, BlockReader};
 use super::pipeline::Pipeline;
 use super::push::SourceError;
 use crate::batch::incoming::Incoming;
+use crate::events;
 use crate::logpush::scope::Scope;
 use crate::route::Routes;
 use web_sys::ReadableStream;
@@ -15,8 +17,9 @@ pub struct Stored {
     /// What has to be known of the batch before its first byte.
     pub incoming: Incoming,
     /// Its size.
-    #[allow(dead_code)]
     pub bytes: u64,
+    /// Which of the objects that this key has had.
+    pub etag: String,
     /// Its bytes.
     pub stream: ReadableStream,
 }
@@ -35,7 +38,14 @@ pub async fn open(
     let found = bucket.get(object).execute().await.map_err(text)?;
     let found = found.ok_or_else(|| SourceError::gone(object))?;
     let mut metadata = found.custom_metadata().map_err(text)?;
-    let query = metadata.remove(CSV_METADATA);
+    let query = match metadata.remove(CSV_METADATA) {
+        // What Logpush wrote itself says nothing of the sort.
+        None if !events::is_own(object) => {
+            let paths = config::paths(&js::env()).map_err(|e| format!("R2_EVENTS_PATHS: {e}"))?;
+            paths.find(object).map(|place| place.query)
+        }
+        query => query,
+    };
     let incoming = Incoming::new(scope.kind(), dataset, query.as_deref().unwrap_or_default())
         .map_err(|e| e.to_string())?;
     let body = found.body().ok_or_else(|| SourceError::gone(object))?;
@@ -46,6 +56,7 @@ pub async fn open(
     Ok(Stored {
         incoming,
         bytes: found.size(),
+        etag: found.etag(),
         stream,
     })
 }
@@ -76,7 +87,7 @@ pub async fn route<'r>(
 }
 
 async fn feed(pipeline: &mut Pipeline<'_>, stream: &ReadableStream) -> Result<(), String> {
-    let failed = |e| super::js::describe(&e);
+    let failed = |e| js::describe(&e);
     let mut reader = BlockReader::new(stream).map_err(failed)?;
     while let Some(block) = reader.next().await.map_err(failed)? {
         pipeline.feed(&block).await?;

@@ -42,7 +42,7 @@ pub async fn handle(
     body: &[u8],
     rules: &impl JobRules,
 ) -> Result<crate::api::ApiResponse> {
-    let access = api::access(request, env)?;
+    let access = api::access(request, env).await?;
     let services = EdgeServices {
         store: &Outside { env },
         rules,

@@ -1,6 +1,7 @@
 // The built Worker with a meter around it: everything that Cloudflare bills by the piece is counted where the runtime is
 // called. Requests to objects, alarms, rows that SQLite reads and writes, alarms that are set, operations on the bucket.
 
+import { PUT_AND_SEND, withConsumer } from "./events.ts";
 import { Client } from "./worker.ts";
 import { startWrapped } from "./wrapped.ts";
 
@@ -91,11 +92,20 @@ export const Ledger = metered(built.Ledger, "Ledger");
 export const Outbox = metered(built.Outbox, "Outbox");
 export const Registry = metered(built.Registry, "Registry");
 export default class extends built.default {
-  fetch(request) {
-    if (new URL(request.url).pathname === "/meter") return Response.json(meter);
+  async fetch(request) {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/meter") return Response.json(meter);
+    watchBucket(this.env);
+    switch (pathname) {
+      ${PUT_AND_SEND}
+    }
+    add("Worker", "requests");
+    return await during("Worker", () => super.fetch(request));
+  }
+  queue(batch) {
     watchBucket(this.env);
     add("Worker", "requests");
-    return during("Worker", () => super.fetch(request));
+    return during("Worker queue", () => super.queue(batch));
   }
 }
 `;
@@ -110,7 +120,7 @@ export class MeteredWorker extends Client {
   }
 
   static async start(): Promise<MeteredWorker> {
-    const { url, close } = await startWrapped(METER, { ALLOW_PRIVATE_DESTINATIONS: "true" });
+    const { url, close } = await startWrapped(METER, { ALLOW_PRIVATE_DESTINATIONS: "true" }, withConsumer);
     return new MeteredWorker(url, close);
   }
 

@@ -1,7 +1,8 @@
 // The built Worker for one test file: the shipped wrangler.toml and the build as it is, in memory, up in half a second;
 // and the few things that every test does with a Worker, whoever started it.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -13,10 +14,11 @@ export const SECRETS = { INGEST_SECRET: "ingest-secret", API_TOKEN: "api-token",
 /** Unset unless a test sets them, whatever a developer's own .dev.vars says. */
 const UNSET = Object.fromEntries(
   [
-    "ALLOW_PRIVATE_DESTINATIONS", "UNKNOWN_DATASETS", "BATCHES_IN_FLIGHT_MAX", "BYTES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
+    "ALLOW_PRIVATE_DESTINATIONS", "ACCESS_TEAM_DOMAIN", "ACCESS_AUD", "ACCESS_WRITERS", "UNKNOWN_DATASETS", "R2_EVENTS_PATHS", "BATCHES_IN_FLIGHT_MAX", "BYTES_IN_FLIGHT_MAX", "OUTBOX_MAX_BYTES", "RETRY_MAX_SECONDS",
     "PROBE_MAX_SECONDS", "DISABLE_AFTER_SECONDS", "ACK_POLL_SECONDS", "ACK_DEADLINE_SECONDS", "PUSH_DEADLINE_SECONDS", "ALERT_EMAIL_FROM", "ALERT_FAILING_WARNING_AFTER",
     "ALERT_FAILING_CRITICAL_AFTER", "ALERT_BACKLOG_OLDER_THAN", "ALERT_SILENCE_TIMES", "ALERT_SILENCE_AT_LEAST",
-    "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW",
+    "ALERT_SILENCE_LEARN", "ALERT_INVALID_PERCENT", "ALERT_INVALID_LINES", "ALERT_INVALID_WINDOW", "RETAIN_RAW_DAYS",
+    "RETAIN_QUARANTINE_DAYS", "RETAIN_DEAD_LETTERS_DAYS", "RETAIN_ROWS_DAYS", "SPOOL_ORPHAN_DAYS",
   ].map((name) => [name, ""]),
 );
 
@@ -126,6 +128,15 @@ export class Client {
   }
 }
 
+/** The shipped configuration with more bindings, in another folder; the path of the file. */
+export function configWith(folder: string, bindings: string): string {
+  const path = join(folder, "wrangler.toml");
+  const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
+  const here = shipped.replace(/^(main|directory) = "(.*)"$/gm, (_, key: string, file: string) => `${key} = ${JSON.stringify(join(root, file))}`);
+  writeFileSync(path, `${here}\n${bindings}`);
+  return path;
+}
+
 export class TestWorker extends Client {
   readonly #harness: TestHarness;
 
@@ -134,12 +145,14 @@ export class TestWorker extends Client {
     this.#harness = harness;
   }
 
-  /** `others` are configurations of Workers that run beside it. */
-  static async start(vars: Record<string, string> = {}, configPath = "wrangler.toml", others: readonly string[] = []): Promise<TestWorker> {
+  /** `others` are configurations of Workers that run beside it; `prebuiltWorkerDir` has the build, or something around it. */
+  static async start(
+    vars: Record<string, string> = {}, configPath = "wrangler.toml", others: readonly string[] = [], prebuiltWorkerDir = "build",
+  ): Promise<TestWorker> {
     if (!existsSync(new URL("../../build/index.js", import.meta.url))) throw new Error("there is no build: run `npm run build`");
     const harness = createTestHarness({
       root,
-      workers: [{ configPath, prebuiltWorkerDir: "build", secrets: { ...SECRETS, ...UNSET, ...vars } }, ...others.map((path) => ({ configPath: path }))],
+      workers: [{ configPath, prebuiltWorkerDir, secrets: { ...SECRETS, ...UNSET, ...vars } }, ...others.map((path) => ({ configPath: path }))],
     });
     const { url } = await harness.listen();
     return new TestWorker(url.origin, harness);
@@ -196,9 +209,14 @@ export class TestWorker extends Client {
     return evicted;
   }
 
-  /** What the cron trigger does. */
-  async scheduled(): Promise<void> {
-    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *" });
+  /** What it has logged, line by line. */
+  logs(): string[] {
+    return this.#harness.getLogs().map((log: any) => (typeof log === "string" ? log : JSON.stringify(log)));
+  }
+
+  /** What the cron trigger does at that time. */
+  async scheduled(scheduledTime = new Date()): Promise<void> {
+    const { outcome } = await this.#harness.getWorker().scheduled({ cron: "*/5 * * * *", scheduledTime });
     if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
   }
 

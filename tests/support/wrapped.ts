@@ -1,6 +1,6 @@
 // The built Worker in a module of the test's own, which stands between the runtime and it.
 
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,8 +10,15 @@ import { SECRETS } from "./worker.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. */
-export async function startWrapped(module: string, vars: Record<string, string> = {}): Promise<{ url: string; close: () => Promise<void> }> {
+/**
+ * Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. `configFor` says
+ * what is in wrangler.toml, if that is not the shipped one, for this entry point.
+ */
+export async function startWrapped(
+  module: string,
+  vars: Record<string, string> = {},
+  configFor?: (main: string) => string,
+): Promise<{ url: string; close: () => Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "logpush-edge-wrapped-"));
   cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
   await build({
@@ -22,9 +29,14 @@ export async function startWrapped(module: string, vars: Record<string, string> 
     external: ["cloudflare:*", "*.wasm"],
     logLevel: "error",
   });
+  let configPath = "wrangler.toml";
+  if (configFor) {
+    configPath = join(folder, "wrangler.toml");
+    writeFileSync(configPath, configFor(join(folder, "index.js")));
+  }
   const harness = createTestHarness({
     root,
-    workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: folder, secrets: { ...SECRETS, ...vars } }],
+    workers: [{ configPath, prebuiltWorkerDir: folder, secrets: { ...SECRETS, ...vars } }],
   });
   const close = async () => {
     await harness.close();

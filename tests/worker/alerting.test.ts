@@ -1,17 +1,16 @@
 // Alerts: the Notifications API with Cloudflare's own SDK, and what arrives at a webhook.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import Cloudflare, { APIError, AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError } from "cloudflare";
 import { Hook } from "../support/hook.ts";
 import { ndjson } from "../support/lines.ts";
 import { WorkerProcess } from "../support/process.ts";
-import { Client, eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
+import { Client, configWith, eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
 
 const SECRET = "hook-secret-1";
 const START = "ALERT_STATE_EVENT_START";
@@ -19,7 +18,6 @@ const END = "ALERT_STATE_EVENT_END";
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 const TEST_TEXT =
   "Hello World! This is a test message sent from https://cloudflare.com. If you can see this, your webhook is configured properly.";
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 let worker: TestWorker;
 let hook: Hook;
@@ -489,9 +487,7 @@ describe("e-mail", () => {
   after(() => rmSync(dir, { recursive: true, force: true }));
 
   test("goes out by the send_email binding, from ALERT_EMAIL_FROM", async () => {
-    const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
-    const configPath = join(dir, "wrangler.toml");
-    writeFileSync(configPath, `${shipped.replace('main = "build/index.js"', `main = "${join(root, "build/index.js")}"`)}\n[[send_email]]\nname = "EMAIL"\n`);
+    const configPath = configWith(dir, '[[send_email]]\nname = "EMAIL"\n');
     const mailer = await TestWorker.start({ ALERT_EMAIL_FROM: "logpush@alerts.example.com" }, configPath);
     try {
       const path = "accounts/a/alerting/v3";

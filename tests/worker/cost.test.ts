@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CostError, measured, prices, read, withFigures } from "../../scripts/cost.ts";
-import { benchCases, cpuPerGb, DEFAULTS, estimate, limit, pushes, store, type Estimate, type Input, type Measured } from "../../scripts/cost/model.ts";
+import { benchCases, cpuPerGb, DEFAULTS, estimate, estimateAll, limit, pushes, store, type Estimate, type Input, type Measured } from "../../scripts/cost/model.ts";
 import { KINDS, PARTS, type Part, type Pieces } from "../../scripts/cost/parts.ts";
 import { short } from "../../scripts/cost/report.ts";
 
@@ -25,6 +25,7 @@ const FIGURES: Measured = {
     batch: { ...NONE, requests: 1, rows_written: 2, class_a: 1 },
     large_batch: { ...NONE, requests: 1, class_b: 1 },
     chunked_batch: { ...NONE, class_a: 1 },
+    event_batch: { ...NONE, requests: 3, rows_written: 3, class_a: 1, class_b: 1 },
     selection: { ...NONE, requests: 1, alarms: 1, rows_written: 10 },
     inline_entry: { ...NONE, rows_written: 100 },
     spooled_entry: { ...NONE, rows_written: 1_000, class_b: 1 },
@@ -49,8 +50,30 @@ function charged(found: Estimate, item: string): number {
 
 const near = (found: number, wanted: number, message?: string) => assert.ok(Math.abs(found - wanted) <= 1e-9 * Math.abs(wanted), `${message ?? ""} ${found} is not ${wanted}`);
 
+test("jobs that select different shares cost what each of them costs, and one that selects nothing costs nothing", () => {
+  // Small enough that no selection is spooled because of another one.
+  const small = { ...DEFAULTS, recordsPerDay: 86.4e6, bytesPerRecord: 100, recordsPerBatch: 1_000 };
+  const of = (shares: number[]) => estimate({ ...small, jobs: shares.length, selected: 0.5, shares }, measured(), prices());
+  for (const item of ["rows_written", "r2_class_a", "r2_class_b"]) {
+    const [none, some, whole, both] = [[], [0.1], [1], [0.1, 1, 0]].map((shares) => used(of(shares), item));
+    near((both ?? 0) - (none ?? 0), (some ?? 0) + (whole ?? 0) - 2 * (none ?? 0), item);
+  }
+  assert.equal(of([0.1, 1]).volume.selected_gb_per_job, of([0.55]).volume.selected_gb_per_job);
+});
+
+test("datasets together cost what their units cost, with the plan and what it includes once", () => {
+  const input = { ...DEFAULTS, recordsPerDay: 1e9, bytesPerRecord: 1_000 };
+  const [alone, together] = [estimate(input, measured(), prices()), estimateAll([input, input], measured(), prices())];
+  assert.deepEqual(estimateAll([input], measured(), prices()).lines, alone.lines);
+  assert.equal(together.lines.filter(({ item }) => item === "plan").length, 1);
+  for (const line of together.lines) if (line.item !== "plan") near(line.units, 2 * used(alone, line.item), line.item);
+  near(together.export_usd, 0.1 * (2 * alone.volume.raw_gb - 25));
+  near(together.total_usd, together.worker_usd + together.export_usd);
+  assert.equal(estimateAll([], measured(), prices()).total_usd, 5);
+});
+
 test("the figures in docs/cost.md are those that the script prints", () => {
-  assert.equal(page.match(/<!-- npm run cost -- /g)?.length, 3);
+  assert.equal(page.match(/<!-- npm run cost -- /g)?.length, 4);
   assert.equal(withFigures(page, measured()), page, "renew them with `npm run cost -- --save`");
   const other = { ...measured(), cpu: FIGURES.cpu };
   assert.notEqual(withFigures(page, other), page, "the examples are not made anew at all");
@@ -149,6 +172,21 @@ test("a body without Content-Length costs a write for each part", () => {
   const writes = (change: Partial<Input>) => used(estimate(input({ jobs: 0, ...change }), FIGURES, prices()), "r2_class_a") / 6_300_000;
   near(writes({}), 1);
   near(writes({ isChunked: true }), 1 + 1 + 2, "9.97 MB are two parts");
+});
+
+test("batches that Logpush writes to R2 cost its internal price, a message each, and no look for their key", () => {
+  const found = estimate(input({ jobs: 0, isByEvents: true }), FIGURES, prices());
+  near(found.export_usd, (747_180 - 25) * 0.03);
+  near(used(found, "queue_operations"), 18_900_000, "written, read and deleted");
+  near(charged(found, "queue_operations"), 17.9 * 0.4);
+  near(used(found, "r2_class_a"), 6_300_000, "Logpush's own write");
+  near(used(found, "r2_class_b"), 6_300_000);
+  near(used(found, "rows_written"), 18_900_000);
+  near(used(found, "object_requests"), 6_300_000 * 4);
+  assert.deepEqual(found.alternatives, estimate(input({ jobs: 0 }), FIGURES, prices()).alternatives);
+  const checked = found.checks.map(({ title }) => title);
+  assert.deepEqual([checked.includes("messages of the queue"), checked.includes("a batch as it comes")], [true, false]);
+  assert.ok(!estimate(input(), FIGURES, prices()).lines.some(({ item }) => item === "queue_operations"));
 });
 
 test("what the plan includes is not billed", () => {

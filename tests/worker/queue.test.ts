@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { changeStoredJob, COPIED, DATASET, Delivery, placesOf, recordLines } from "../support/delivery.ts";
-import { eventually, freshScope, TestWorker } from "../support/worker.ts";
+import { configWith, eventually, freshScope, TestWorker } from "../support/worker.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const NOTHING = { waiting: 0, parked: 0, dead: 0, delivered: 0 };
@@ -62,9 +62,7 @@ queue = "logs"
 max_batch_size = 10
 max_batch_timeout = 0
 `);
-  const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
-  const config = join(dir, "wrangler.toml");
-  writeFileSync(config, `${shipped.replace('main = "build/index.js"', `main = "${join(root, "build/index.js")}"`)}
+  const config = configWith(dir, `
 [[queues.producers]]
 binding = "LOGS"
 queue = "logs"

@@ -2,20 +2,18 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { batchOf, changeStoredJob, COPIED, DATASET, recordLines } from "../support/delivery.ts";
 import { WorkerProcess } from "../support/process.ts";
 import { S3Server } from "../support/s3.ts";
 import { Azure, Google, linesOf, S3Way } from "../support/storage.ts";
-import { Client, eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
+import { Client, configWith, eventually, freshScope, SECRETS, TestWorker } from "../support/worker.ts";
 
 const binary = process.env.S3_SERVER;
 const skip = binary === undefined && "no S3 server: the npm scripts install it: npm run test:worker";
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Of the records below: 1782900000 is 2026-07-01T10:00:00Z. */
 const DAY = "20260701";
@@ -47,10 +45,7 @@ describe("storage", { skip }, () => {
     azure = await new Azure().listen();
     google = await new Google().listen();
     // The shipped configuration, and a second bucket.
-    const shipped = readFileSync(join(root, "wrangler.toml"), "utf8");
-    const configPath = join(folder, "wrangler.toml");
-    const bucket = '\n[[r2_buckets]]\nbinding = "LOGS"\nbucket_name = "somebodys-logs"\n';
-    writeFileSync(configPath, shipped.replace('main = "build/index.js"', `main = "${join(root, "build/index.js")}"`) + bucket);
+    const configPath = configWith(folder, '[[r2_buckets]]\nbinding = "LOGS"\nbucket_name = "somebodys-logs"\n');
     worker = await TestWorker.start({
       ALLOW_PRIVATE_DESTINATIONS: "true", PROBE_MAX_SECONDS: "1", RETRY_MAX_SECONDS: "1", PUSH_DEADLINE_SECONDS: "5",
       S3_SECRET: s3.secretAccessKey, GCS_KEY: google.keyFile(), GCS_STRANGER: google.keyFile(false),

@@ -10,10 +10,11 @@ use super::super::destination_conf::masked;
 use super::super::output_options::OutputOptions;
 use super::super::scope::Scope;
 use super::{
-    DEFAULT_DATASET, Frequency, Job, JobInputError, MAX_DATASET_CHARS, MAX_NAME_CHARS,
+    DEFAULT_DATASET, Frequency, Job, JobBackfill, JobInputError, MAX_DATASET_CHARS, MAX_NAME_CHARS,
     MAX_OWNERSHIP_CHALLENGE_CHARS, NewJob, UPLOAD_BYTES, UPLOAD_INTERVAL_SECS, UPLOAD_RECORDS,
     first_version,
 };
+use crate::time;
 
 /// What a request says about one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct JobInput {
     pub max_upload_interval_seconds: Change<u64>,
     /// `subrequest_merging`.
     pub subrequest_merging: Change<bool>,
+    /// `backfill_from`, RFC 3339: records that are archived already are selected from this time on.
+    pub backfill_from: Option<String>,
     /// `ownership_challenge`: not stored, for whoever checks that the destination is the caller's.
     pub ownership_challenge: Option<String>,
 }
@@ -141,6 +144,10 @@ impl JobInput {
                 None if body.contains_key("subrequest_merging") => Change::Clear,
                 None => Change::Keep,
             },
+            backfill_from: match text(body, "backfill_from")? {
+                Change::Keep | Change::Clear => None,
+                Change::Set(time) => Some(instant(&time)?),
+            },
             ownership_challenge: ownership_challenge(body)?,
         })
     }
@@ -182,6 +189,11 @@ impl JobInput {
             last_error: None,
             error_message: None,
             disabled_by_failing_at_millis: None,
+            backfill: self.backfill_from.clone().map(|from| JobBackfill {
+                from,
+                received_before_millis: 0,
+            }),
+            replay: None,
         };
         self.change(&mut job);
         check_fields(&job)?;
@@ -203,6 +215,12 @@ impl JobInput {
         }
         if self.kind.as_ref().is_some_and(|kind| *kind != job.kind) {
             return Err(JobInputError::Fixed { field: "kind" });
+        }
+        let begun = job.backfill.as_ref().map(|backfill| &backfill.from);
+        if self.backfill_from.is_some() && self.backfill_from.as_ref() != begun {
+            return Err(JobInputError::Fixed {
+                field: "backfill_from",
+            });
         }
         let mut changed = job.clone();
         self.change(&mut changed);
@@ -268,6 +286,12 @@ fn text(body: &Map<String, Value>, field: &'static str) -> Result<Change<String>
         Some(Value::String(text)) => Ok(Change::Set(text.clone())),
         Some(_) => Err(JobInputError::NotAString { field }),
     }
+}
+
+/// An instant in one form, whatever form it came in.
+fn instant(text: &str) -> Result<String, JobInputError> {
+    let nanos = time::instant_from_str(text).filter(|nanos| *nanos >= 0);
+    nanos.map(time::rfc3339).ok_or(JobInputError::BackfillForm)
 }
 
 /// A Boolean, also as text: Cloudflare's own blog sends `"enabled": "true"`.

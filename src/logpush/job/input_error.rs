@@ -59,6 +59,8 @@ pub enum JobInputError {
     },
     /// An `ownership_challenge` of another form.
     ChallengeForm,
+    /// A `backfill_from` that is no time.
+    BackfillForm,
 }
 
 impl JobInputError {
@@ -73,6 +75,7 @@ impl JobInputError {
             Self::NameTooLong => "name",
             Self::FrequencyForm => "frequency",
             Self::ChallengeForm => "ownership_challenge",
+            Self::BackfillForm => "backfill_from",
             Self::NotAString { field }
             | Self::NotABool { field }
             | Self::Fixed { field }
@@ -114,6 +117,7 @@ impl fmt::Display for JobInputError {
                 f.write_str("is not offered beside output_options; put sample_rate into output_options")
             }
             Self::Output { error, .. } => error.fmt(f),
+            Self::BackfillForm => f.write_str("must be a time since 1970 in RFC 3339, such as 2026-07-01T00:00:00Z"),
             Self::ChallengeForm => write!(
                 f,
                 "must be at most {MAX_OWNERSHIP_CHALLENGE_CHARS} characters of A-Z, a-z, 0-9, /, +, ., - and _; \

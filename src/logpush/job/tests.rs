@@ -42,6 +42,8 @@ fn full() -> Job {
             "error 500: error pushing: error uploading to https: status:500".into(),
         ),
         disabled_by_failing_at_millis: None,
+        backfill: None,
+        replay: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The second half of an upload: from the archived object to the commit.
 
-use super::{Batch, Refusal, later, unreachable_object};
+use super::{Batch, Refusal, Taken, TakenAs, later, unreachable_object};
 use crate::batch::reader::Form;
 use crate::ecs::Surprises;
 use crate::ledger::{Commit, CommitResult, JobSelection, SelectionState, minute_of};
@@ -14,7 +14,6 @@ use crate::runtime::{archive, js, owed, tail};
 use crate::time;
 use futures_util::future::join_all;
 use js_sys::Uint8Array;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use worker::Result;
 
@@ -26,7 +25,7 @@ impl Batch<'_> {
         key: ArchiveKey,
         object_bytes: u64,
         is_retry: bool,
-    ) -> std::result::Result<Value, Refusal> {
+    ) -> std::result::Result<Taken, Refusal> {
         let quarantine = self.write_quarantine(&batch_id, &key).await?;
         let selections = self
             .append_all(&batch_id, &key, object_bytes, is_retry)
@@ -62,28 +61,31 @@ impl Batch<'_> {
             invalid_lines: meter.invalid_lines,
             invalid,
             quarantine,
+            rays: self.pipeline.router.ray_bounds(),
             selections,
+            etag: self.in_place.as_ref().map(|own| own.etag.clone()),
         };
         let ledger = self.ledger_name(&key.day);
         let result: CommitResult = call(self.env, Class::Ledger, &ledger, "commit", &commit)
             .await
             .map_err(unreachable_object)?;
         let (result, object) = match result {
-            CommitResult::Committed => {
-                let tailed = self.pipeline.router.take_tailed();
-                self.shown = tail::shown(self.routes, tailed);
-                ("accepted", key.object)
-            }
-            CommitResult::Duplicate { object } => ("duplicate", object),
+            CommitResult::Committed => (TakenAs::Accepted, key.object.clone()),
+            CommitResult::Duplicate { object } => (TakenAs::Duplicate, object),
         };
-        Ok(json!({
-            "ok": true,
-            "result": result,
-            "batch_id": batch_id,
-            "object": object,
-            "records": meter.records,
-            "invalid_lines": meter.invalid_lines,
-        }))
+        let shown = match result {
+            TakenAs::Accepted => tail::shown(self.routes, self.pipeline.router.take_tailed()),
+            _ => Vec::new(),
+        };
+        Ok(Taken {
+            shown,
+            batch_id: Some(batch_id),
+            is_extra_copy: object != key.object,
+            object: Some(object),
+            records: Some(meter.records),
+            invalid_lines: Some(meter.invalid_lines),
+            ..Taken::new(result)
+        })
     }
 
     async fn write_quarantine(
@@ -209,7 +211,9 @@ impl Batch<'_> {
             .await
             .map_err(unreachable_object)?;
         let mut selections = Vec::new();
-        for job_id in rows.into_iter().map(|row| row.job.id) {
+        // Nothing that comes is in the queue of a replay.
+        let rows = rows.into_iter().filter(|row| row.job.replay.is_none());
+        for job_id in rows.map(|row| row.job.id) {
             if !known.contains(&job_id)
                 && let Some(holding) = owed::holding(self.env, job_id, batch_id)
                     .await
@@ -230,6 +234,7 @@ impl Batch<'_> {
             last_event_millis: self.pipeline.last_event_millis(),
             segments: ready.segments,
             assembly: ready.assembly,
+            remember_for_good: false,
         };
         let name = instance_name(job_id);
         let answer: Result<AppendAnswer> = call_with_bytes(

@@ -7,18 +7,24 @@
 //! The alarm makes owed selections from the archived objects.
 
 mod batches;
+mod keep;
 mod log;
 
-use super::{answer, now_millis, own_name, question};
+pub use keep::{Tend, Tended};
+
+use super::registry::{JobRow, JobsQuery};
+use super::{Class, REGISTRY_NAME, answer, call, now_millis, own_name, question};
 use crate::alerting::detect::Minute;
 use crate::ecs::Surprises;
 use crate::ledger::{
-    Commit, CommitResult, JobSelected, JobSelection, Lookup, Occurrence, SelectionState, Summary,
-    minute_of, owed_retry_millis,
+    Commit, CommitResult, JobSelected, JobSelection, LateSelection, Lookup, Occurrence, SeenObject,
+    SelectionState, Sight, Summary, minute_of, owed_retry_millis,
 };
 use crate::outbox::Holding;
+use crate::replay::LATE_COMMIT_MILLIS;
 use crate::runtime::js::sql::{Database, Sql, params};
 use crate::runtime::owed;
+use crate::runtime::push::SourceError;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
@@ -61,6 +67,20 @@ const MIGRATIONS: &[&str] = &["
     // What was odd in records made events.
     "CREATE TABLE surprises (minute INTEGER NOT NULL, job INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
         PRIMARY KEY (minute, job, reason)) WITHOUT ROWID;",
+    // Between which RayIDs those of a batch lie; NULL where that was not noted.
+    "ALTER TABLE batches ADD COLUMN ray_least TEXT;
+    ALTER TABLE batches ADD COLUMN ray_greatest TEXT;",
+    // Objects that Logpush wrote itself, and the batches in them. In a table of its own, so that batches which come by HTTP
+    // do not pay for it.
+    "CREATE TABLE objects (object TEXT PRIMARY KEY, etag TEXT NOT NULL, batch TEXT NOT NULL) WITHOUT ROWID;",
+    // Batches received before `expired_before` have lost their objects; counters of all time. Selections that can not be
+    // made any more, because the object was gone before they were.
+    "CREATE TABLE keeping (one INTEGER PRIMARY KEY CHECK (one = 1), expired_before INTEGER NOT NULL DEFAULT 0,
+        expired_batches INTEGER NOT NULL DEFAULT 0, expired_bytes INTEGER NOT NULL DEFAULT 0,
+        removed_rows INTEGER NOT NULL DEFAULT 0);
+    INSERT INTO keeping (one) VALUES (1);
+    ALTER TABLE selections ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job_minutes ADD COLUMN gone_batches INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// How often a ledger tells the registry that it takes batches; `/stats` asks those that did since its `since`.
@@ -81,6 +101,26 @@ pub struct Count {
     /// The UTC day that the ledger is for.
     pub day: String,
     /// When, unix milliseconds.
+    pub at_millis: u64,
+    /// The object that it came in, if Logpush wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenObject>,
+}
+
+/// A question after an object that Logpush wrote itself. One that is known is counted as a duplicate.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SightQuery {
+    /// `zones/<id>` or `accounts/<id>`.
+    pub scope: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The UTC day that the ledger is for.
+    pub day: String,
+    /// Its key.
+    pub object: String,
+    /// Which of the objects that this key has had.
+    pub etag: String,
+    /// When the event came, unix milliseconds.
     pub at_millis: u64,
 }
 
@@ -130,6 +170,10 @@ impl DurableObject for Ledger {
                 Ok((batch_id, _)) => answer(self.lookup(&batch_id)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/sight" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.sight(&query).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/count" => match question(&mut request).await {
                 Ok((count, _)) => answer(self.count(&count).await),
                 Err(e) => answer::<()>(Err(e)),
@@ -146,7 +190,23 @@ impl DurableObject for Ledger {
                 Ok((query, _)) => answer(self.batches(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/note-rays" => match question(&mut request).await {
+                Ok((noted, _)) => answer(self.note_rays(&noted)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/newest" => answer(self.newest()),
+            "/sum" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.sum(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/select" => match question::<LateSelection>(&mut request).await {
+                Ok((late, _)) => answer(self.select(&late).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/tend" => match question(&mut request).await {
+                Ok((tend, _)) => answer(self.tend(tend).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/totals" => answer(self.totals_and_alarm().await),
             "/summary" => match question(&mut request).await {
                 Ok((range, _)) => answer(self.summary(range)),
@@ -197,15 +257,60 @@ impl Ledger {
         self.database.get()
     }
 
-    async fn commit(&self, commit: Commit) -> Result<CommitResult> {
+    async fn commit(&self, mut commit: Commit) -> Result<CommitResult> {
         self.make_known(&commit.scope, &commit.dataset, &commit.day)
             .await?;
+        if commit.received_at_millis + LATE_COMMIT_MILLIS < now_millis() {
+            self.owe_new_jobs(&mut commit).await?;
+        }
         let owes = |selection: &JobSelection| selection.state != SelectionState::Stored;
         // Before the row, because a row without an alarm would be owed for ever.
         if commit.selections.iter().any(owes) {
             self.arm_before(now_millis() + owed_retry_millis(0)).await?;
         }
         self.sql()?.atomically(|| self.write(&commit))
+    }
+
+    /// A selection that was made long after its batch was committed. It counts from now on, so the registry has to know
+    /// that this ledger counts something.
+    async fn select(&self, late: &LateSelection) -> Result<()> {
+        self.make_known(&late.scope, &late.dataset, &late.day)
+            .await?;
+        self.sql()?
+            .atomically(|| self.write_selection(&late.batch_id, &late.selection))
+    }
+
+    /// What took long to come may have met none of the jobs that were made meanwhile. Those that fill themselves up have
+    /// looked for it in vain by now, so they are owed it.
+    async fn owe_new_jobs(&self, commit: &mut Commit) -> Result<()> {
+        let query = JobsQuery {
+            scope: Some(commit.scope.clone()),
+            dataset: Some(commit.dataset.clone()),
+            ..JobsQuery::default()
+        };
+        let rows: Vec<JobRow> =
+            call(&self.env, Class::Registry, REGISTRY_NAME, "jobs", &query).await?;
+        let came = commit.received_at_millis;
+        for job in rows.into_iter().map(|row| row.job) {
+            let is_new = job
+                .backfill
+                .as_ref()
+                .is_some_and(|backfill| came < backfill.received_before_millis);
+            let known = commit.selections.iter();
+            if is_new && !known.into_iter().any(|one| one.job_id == job.id) {
+                commit.selections.push(JobSelection {
+                    job_id: job.id,
+                    records: 0,
+                    bytes: 0,
+                    minute: minute_of(came),
+                    surprises: Surprises::default(),
+                    state: SelectionState::Owed {
+                        reason: "it came while the job was made".to_owned(),
+                    },
+                });
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, commit: &Commit) -> Result<CommitResult> {
@@ -217,7 +322,8 @@ impl Ledger {
             let (first_at, last_at) = commit.event_millis.unzip();
             sql.run(
                 "INSERT INTO batches (id, object, object_bytes, received_at, first_at, last_at, records, bytes_raw,
-                    bytes_compressed, invalid_lines, quarantine) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    bytes_compressed, invalid_lines, quarantine, ray_least, ray_greatest)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     &commit.batch_id,
                     &commit.object,
@@ -229,7 +335,9 @@ impl Ledger {
                     commit.bytes_raw,
                     commit.bytes_compressed,
                     commit.invalid_lines,
-                    commit.quarantine.as_deref()
+                    commit.quarantine.as_deref(),
+                    commit.rays.as_ref().map(|rays| rays.least.as_str()),
+                    commit.rays.as_ref().map(|rays| rays.greatest.as_str())
                 ],
             )?;
             let size = log::size_column(commit.bytes_raw);
@@ -262,6 +370,9 @@ impl Ledger {
             }
         } else {
             self.add_occurrence(minute, Occurrence::Duplicate)?;
+        }
+        if let Some(etag) = &commit.etag {
+            self.remember(&commit.object, etag, &commit.batch_id)?;
         }
         // Also for a duplicate: its attempt may have known a job that the first one did not.
         for selection in &commit.selections {
@@ -357,7 +468,42 @@ impl Ledger {
     async fn count(&self, count: &Count) -> Result<()> {
         self.make_known(&count.scope, &count.dataset, &count.day)
             .await?;
-        self.add_occurrence(minute_of(count.at_millis), count.what)
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            if let Some(seen) = &count.seen {
+                self.remember(&seen.object, &seen.etag, &seen.batch_id)?;
+            }
+            self.add_occurrence(minute_of(count.at_millis), count.what)
+        })
+    }
+
+    fn remember(&self, object: &str, etag: &str, batch: &str) -> Result<()> {
+        self.sql()?.run(
+            "INSERT INTO objects (object, etag, batch) VALUES (?, ?, ?)
+                ON CONFLICT (object) DO UPDATE SET etag = excluded.etag, batch = excluded.batch",
+            params![object, etag, batch],
+        )
+    }
+
+    async fn sight(&self, query: &SightQuery) -> Result<Sight> {
+        #[derive(Deserialize)]
+        struct Seen {
+            etag: String,
+        }
+        let seen: Option<Seen> = self.sql()?.first(
+            "SELECT etag FROM objects WHERE object = ?",
+            params![&query.object],
+        )?;
+        Ok(match seen {
+            None => Sight::New,
+            Some(seen) if seen.etag == query.etag => {
+                self.make_known(&query.scope, &query.dataset, &query.day)
+                    .await?;
+                self.add_occurrence(minute_of(query.at_millis), Occurrence::Duplicate)?;
+                Sight::Known
+            }
+            Some(_) => Sight::Overwritten,
+        })
     }
 
     fn lookup(&self, batch_id: &str) -> Result<Lookup> {
@@ -408,7 +554,7 @@ impl Ledger {
         }
         for JobSum { job, selected } in sql.rows(
             "SELECT job, sum(batches) AS batches, sum(records) AS records, sum(bytes) AS bytes,
-                sum(owed_batches) AS owed_batches FROM job_minutes WHERE minute BETWEEN ? AND ? GROUP BY job",
+                sum(owed_batches) AS owed_batches, sum(gone_batches) AS gone_batches FROM job_minutes WHERE minute BETWEEN ? AND ? GROUP BY job",
             between(),
         )? {
             summary.jobs.insert(job, selected);
@@ -454,7 +600,15 @@ impl Ledger {
             };
             match owed::settle(&self.env, &debt).await {
                 Ok(settled) => self.settled(&row, &settled)?,
-                Err(reason) => {
+                Err(SourceError::Gone { object, .. }) => {
+                    worker::console_error!(
+                        "{object} is not in the bucket any more: job {} can not get what it selects of it",
+                        row.job
+                    );
+                    self.give_up(&row)?;
+                }
+                Err(e) => {
+                    let reason = e.into_reason();
                     let next_at = now_millis() + owed_retry_millis(row.attempts);
                     self.sql()?.run(
                         "UPDATE selections SET attempts = attempts + 1, next_at = ?, owed = ? WHERE batch = ? AND job = ?",
@@ -472,6 +626,22 @@ impl Ledger {
             params![],
         )?;
         Ok(next.and_then(|next| next.next_at))
+    }
+
+    /// The object is gone, and the outbox has nothing of it: there is nothing left to make the selection of, or to wait for.
+    fn give_up(&self, row: &OwedRow) -> Result<()> {
+        let sql = self.sql()?;
+        sql.atomically(|| {
+            sql.run(
+                "UPDATE selections SET owed = NULL, gone = 1 WHERE batch = ? AND job = ?",
+                params![&row.batch, row.job],
+            )?;
+            sql.run(
+                "UPDATE job_minutes SET owed_batches = owed_batches - 1, gone_batches = gone_batches + 1 WHERE job = ?2
+                    AND minute = (SELECT max(minute) FROM job_minutes WHERE job = ?2 AND minute <= ?1 AND owed_batches > 0)",
+                params![row.minute, row.job],
+            )
+        })
     }
 
     fn settled(&self, row: &OwedRow, settled: &owed::Settled) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod ledger;
 pub mod outbox;
 pub mod registry;
+pub mod replay;
 pub mod tail;
 
 use js_sys::Uint8Array;
@@ -25,6 +26,8 @@ pub enum Class {
     Alerts,
     /// A session of Instant Logs and its viewers.
     Tail,
+    /// A replay.
+    Replay,
 }
 
 impl Class {
@@ -36,6 +39,7 @@ impl Class {
             Self::Outbox => "OUTBOX",
             Self::Alerts => "ALERTS",
             Self::Tail => "TAIL",
+            Self::Replay => "REPLAY",
         }
     }
 }

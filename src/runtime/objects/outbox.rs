@@ -9,16 +9,19 @@
 mod cutting;
 mod dead_letters;
 mod figures;
+mod keep;
 mod log;
 mod watch;
 mod work;
+
+pub use keep::TendOutbox;
 
 use super::registry::JobRow;
 use super::{answer, answer_json, now_millis, question};
 use crate::health::log::HOUR_MILLIS;
 use crate::ledger::minute_of;
 use crate::limits::OUTBOX_MAX_BYTES;
-use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Prospect};
+use crate::outbox::{Append, AppendAnswer, EntrySource, Holding, Load, Prospect};
 use crate::runtime::config;
 use crate::runtime::js::sql::{Database, Sql, params};
 use js_sys::Uint8Array;
@@ -80,10 +83,16 @@ const MIGRATIONS: &[&str] = &["
     "ALTER TABLE pushes ADD COLUMN receipt TEXT; ALTER TABLE pushes ADD COLUMN receipt_from TEXT;",
     // Earliest event time in the entry's batch.
     "ALTER TABLE entries ADD COLUMN first_event INTEGER; ALTER TABLE dead ADD COLUMN first_event INTEGER;",
+    // Dead letters that expired, in all time.
+    "ALTER TABLE health ADD COLUMN expired_letters INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE health ADD COLUMN expired_records INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// When the queue is looked at again after a table, a bucket or the registry did not answer.
 const FAILED_RECHECK_MILLIS: u64 = 5_000;
+
+/// When a batch was appended that is never too old to be known: the largest number that a row keeps exactly.
+const NEVER_OLD_MILLIS: u64 = (1 << 53) - 1;
 
 /// When concerns are looked at again that could not be raised.
 const RAISE_AGAIN_MILLIS: u64 = 30_000;
@@ -144,6 +153,7 @@ impl DurableObject for Outbox {
                 Err(e) => answer::<()>(Err(e)),
             },
             "/now" => answer(self.now()),
+            "/load" => answer(self.load()),
             "/push-log" => match question(&mut request).await {
                 Ok((query, _)) => answer_json(self.push_log(&query)),
                 Err(e) => answer::<()>(Err(e)),
@@ -151,6 +161,14 @@ impl DurableObject for Outbox {
             #[cfg(feature = "bench")]
             "/fill-log" => match question(&mut request).await {
                 Ok(((job, minutes), _)) => answer(self.fill_log(job, minutes)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/tend" => match question(&mut request).await {
+                Ok((tend, _)) => answer(self.tend(&tend).await),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/refers" => match question::<Vec<String>>(&mut request).await {
+                Ok((keys, _)) => answer(self.refers(&keys)),
                 Err(e) => answer::<()>(Err(e)),
             },
             "/dead-letters" => match question(&mut request).await {
@@ -273,12 +291,17 @@ impl Outbox {
             });
         let minute = minute_of(append.received_at_millis);
         let is_full = self.held()?.inline_bytes + u64::from(inline.length()) > self.max_bytes();
+        let appended_at = if append.remember_for_good {
+            NEVER_OLD_MILLIS
+        } else {
+            now_millis()
+        };
         let is_new = !is_full
             && sql
                 .objects(
                     "INSERT INTO batches (id, records, bytes, minute, appended_at) VALUES (?, ?, ?, ?, ?)
                         ON CONFLICT (id) DO NOTHING RETURNING 1",
-                    params![&append.batch_id, records, bytes, minute, now_millis()],
+                    params![&append.batch_id, records, bytes, minute, appended_at],
                 )?
                 .length()
                 > 0;
@@ -343,6 +366,16 @@ impl Outbox {
             bytes,
             minute,
         }))
+    }
+
+    /// Looks at every entry; who asks sees to it that there are not many.
+    fn load(&self) -> Result<Load> {
+        let load = self.sql()?.first(
+            "SELECT count(*) AS entries, coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes
+                FROM entries",
+            params![],
+        )?;
+        Ok(load.unwrap_or_default())
     }
 
     fn max_bytes(&self) -> u64 {

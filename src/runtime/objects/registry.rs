@@ -1,16 +1,25 @@
 //! Jobs, and the names of the ledgers. One object for the deployment.
 //!
-//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers` and `sessions`. Called by
-//! the API, by ingest (cached for seconds) and by outboxes before they push. An eviction loses nothing. No alarm.
+//! State: `jobs` (a deleted one stays as a tombstone, so that its counters can still be shown), `ledgers`, `sessions`,
+//! `replays` (a deleted one stays, so that its id is not used again), and counters of `events` that belong to no dataset.
+//! Called by the API, by ingest (cached for seconds), by outboxes before they push and by the consumer of events. An eviction
+//! loses nothing. No alarm.
 
+mod keeping;
+mod replays;
 mod sessions;
 
+pub use keeping::{Due, DueJob, DueLedger, DueQuery, LookedAfterJob, LookedAfterLedger};
+pub use replays::{Created, Mark, NewReplayRow, ReplayRow, ReplaysQuery};
 pub use sessions::{Ending, RoutesQuery, Wanted};
 
+use super::ledger::MinuteRange;
 use super::{answer, now_millis, question, read_json};
-use crate::health::log::IngestTotals;
+use crate::health::log::{HOUR_MILLIS, IngestTotals};
 use crate::ledger::EventSpan;
+use crate::lifecycle::{SpoolKeep, WalkKeep};
 use crate::logpush::job::Job;
+use crate::replay;
 use crate::runtime::js::sql::{Database, Sql, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +46,14 @@ const MIGRATIONS: &[&str] = &["
     // `body`: JSON of the `Session`.
     "CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, scope TEXT NOT NULL,
         dataset TEXT NOT NULL, ends_at INTEGER NOT NULL, body TEXT NOT NULL);",
+    // `job`: whose outbox takes what is selected. `started`: the replay's own object knows it. `spec`: JSON of `replay::Spec`.
+    "CREATE TABLE replays (scope TEXT NOT NULL, id TEXT NOT NULL, dataset TEXT NOT NULL, job INTEGER NOT NULL,
+        digest TEXT NOT NULL, spec TEXT NOT NULL, created_at INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0,
+        deleted_at INTEGER, PRIMARY KEY (scope, id)) WITHOUT ROWID;",
+    // Events of R2 that brought no batch, by name. By the hour, so that the rows of years need no making coarser.
+    "CREATE TABLE events (hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (hour, name))
+        WITHOUT ROWID;",
+    keeping::TABLES,
 ];
 
 /// Which jobs.
@@ -125,6 +142,15 @@ pub struct DatasetRow {
     pub open: Vec<String>,
 }
 
+/// Events of R2 to be counted.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventCounts {
+    /// When they came, unix milliseconds.
+    pub at_millis: u64,
+    /// How many, by name.
+    pub counts: BTreeMap<String, u64>,
+}
+
 /// See the module.
 #[durable_object(fetch)]
 pub struct Registry {
@@ -139,6 +165,18 @@ impl DurableObject for Registry {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
+        macro_rules! asked {
+            ($work:expr) => {
+                match question(&mut request).await {
+                    Ok((asked, _)) => answer(
+                        self.database
+                            .get()
+                            .and_then(|sql| sql.atomically(|| $work(asked))),
+                    ),
+                    Err(e) => answer::<()>(Err(e)),
+                }
+            };
+        }
         match request.path().as_str() {
             "/jobs" => match question(&mut request).await {
                 Ok((query, _)) => answer(self.jobs(&query)),
@@ -200,8 +238,43 @@ impl DurableObject for Registry {
                 Ok((query, _)) => answer(self.ledgers_with_events(&query)),
                 Err(e) => answer::<()>(Err(e)),
             },
+            "/replays" => match question(&mut request).await {
+                Ok((query, _)) => answer(self.replays(&query)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/create-replay" => match question(&mut request).await {
+                Ok((new, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.create_replay(new))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/mark-replay" => match question(&mut request).await {
+                Ok((mark, _)) => answer(self.mark_replay(&mark)),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/count-events" => match question(&mut request).await {
+                Ok((counts, _)) => answer(
+                    self.database
+                        .get()
+                        .and_then(|sql| sql.atomically(|| self.count_events(&counts))),
+                ),
+                Err(e) => answer::<()>(Err(e)),
+            },
+            "/events" => match question(&mut request).await {
+                Ok((range, _)) => answer(self.events(range)),
+                Err(e) => answer::<()>(Err(e)),
+            },
             "/datasets" => answer(self.datasets()),
             "/ledgers" => answer(self.ledgers()),
+            "/due" => asked!(|query| self.due(&query)),
+            "/looked-after-ledger" => asked!(|looked| self.looked_after_ledger(&looked)),
+            "/looked-after-job" => asked!(|looked| self.looked_after_job(&looked)),
+            "/found-ledger" => asked!(|ledger| self.found_ledger(&ledger)),
+            "/spool-swept" => asked!(|keep: SpoolKeep| self.remember("spool", &keep)),
+            "/walked" => asked!(|keep: WalkKeep| self.remember("walk", &keep)),
+            "/keeping" => answer(self.keeping()),
             _ => Response::error("no such operation", 404),
         }
     }
@@ -240,7 +313,7 @@ impl Registry {
         rows.into_iter()
             .map(|row| {
                 Ok(JobRow {
-                    job: read_json(&row.body)?,
+                    job: self.following(read_json(&row.body)?)?,
                     deleted_at: row.deleted_at,
                 })
             })
@@ -261,6 +334,13 @@ impl Registry {
             return Err(worker::Error::RustError("the job got no id".to_owned()));
         };
         (job.id, job.version) = (id, 1);
+        if let Some(backfill) = &mut job.backfill {
+            // In the same transaction: a job that is there fills up, whatever becomes of the call.
+            let now = now_millis();
+            backfill.received_before_millis = replay::received_before(now);
+            let spec = replay::of_a_new_job(&job, now);
+            self.write_replay(&job.scope.to_string(), "", spec)?;
+        }
         let body = serde_json::to_string(&job)?;
         sql.run("UPDATE jobs SET body = ? WHERE id = ?", params![&body, id])?;
         Ok(job)
@@ -325,7 +405,8 @@ impl Registry {
                 ledger.first_seen,
                 ledger.last_seen
             ],
-        )
+        )?;
+        self.look_soon(ledger)
     }
 
     fn ledgers(&self) -> Result<Vec<LedgerRow>> {
@@ -354,6 +435,31 @@ impl Registry {
             "SELECT scope, dataset, last_seen, counted FROM ledgers WHERE name = ?",
             params![ledger],
         )
+    }
+
+    fn count_events(&self, counted: &EventCounts) -> Result<()> {
+        for (name, count) in &counted.counts {
+            self.sql()?.run(
+                "INSERT INTO events (hour, name, count) VALUES (?, ?, ?)
+                    ON CONFLICT (hour, name) DO UPDATE SET count = count + excluded.count",
+                params![counted.at_millis / HOUR_MILLIS, name, *count],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Of the hours that the range touches.
+    fn events(&self, range: MinuteRange) -> Result<BTreeMap<String, u64>> {
+        #[derive(Deserialize)]
+        struct Sum {
+            name: String,
+            count: u64,
+        }
+        let sums: Vec<Sum> = self.sql()?.rows(
+            "SELECT name, sum(count) AS count FROM events WHERE hour BETWEEN ? AND ? GROUP BY name",
+            params![range.from / 60, range.to / 60],
+        )?;
+        Ok(sums.into_iter().map(|sum| (sum.name, sum.count)).collect())
     }
 
     /// Changes what the closed ledgers of a dataset have counted.

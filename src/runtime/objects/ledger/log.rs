@@ -71,7 +71,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn own_name(&self) -> Result<String> {
+    pub(super) fn own_name(&self) -> Result<String> {
         let name = self.name.borrow().clone();
         name.ok_or_else(|| worker::Error::RustError("the ledger has no name".to_owned()))
     }

@@ -80,7 +80,7 @@ impl Outbox {
                     min(received_at) AS oldest FROM entries",
                 params![],
             )?;
-            let stopped = match (deleted_at, job.is_selecting()) {
+            let stopped = match (deleted_at, job.is_wanted()) {
                 (Some(_), _) => Some("deleted"),
                 (None, false) => Some("disabled"),
                 (None, true) => None,

@@ -9,8 +9,8 @@ use crate::health::log::{ACCEPTED, Attempt};
 use crate::limits::REMEMBER_BATCH_MILLIS;
 use crate::logpush::job::Job;
 use crate::outbox::{
-    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Receipt, Step,
-    Trouble, Waiting, gather, step,
+    CurrentPush, Effect, EntryFacts, Event, Head, JobState, Pace, PushLimits, Queue, Rate, Receipt,
+    Step, Trouble, Waiting, gather, step,
 };
 use crate::route::Assembly;
 use crate::runtime::config;
@@ -66,15 +66,30 @@ pub(super) fn mark_of(job: &Job) -> String {
 
 /// What one push of a job may hold.
 fn limits_of(job: &Job) -> PushLimits {
-    let limits = PushLimits::new(
-        job.max_upload_bytes,
-        job.max_upload_records,
-        job.max_upload_interval_seconds,
-    );
+    let limits = PushLimits {
+        rate: rate_of(job),
+        ..PushLimits::new(
+            job.max_upload_bytes,
+            job.max_upload_records,
+            job.max_upload_interval_seconds,
+        )
+    };
     match destination_of(job) {
         Some(conf) => limits.within(&destination::limits(&conf)),
         // It is not pushed to before it can be read.
         None => limits,
+    }
+}
+
+/// How fast the queue of a replay may be pushed.
+fn rate_of(job: &Job) -> Rate {
+    let Some(replay) = &job.replay else {
+        return Rate::default();
+    };
+    let gap = |pushes: f64| (1_000.0 / pushes.max(0.001)) as u64;
+    Rate {
+        max_bytes_per_sec: replay.max_bytes_per_second,
+        push_gap_millis: replay.max_pushes_per_second.map_or(0, gap),
     }
 }
 

@@ -1,0 +1,38 @@
+// Finding out what a token may do: `GET /client/v4/user/tokens/verify`.
+
+import { api, ApiFailure } from "./api.ts";
+import { beginSession, endSession, token } from "./session.ts";
+
+interface Verified {
+  access: "read" | "write";
+}
+
+/** What this token may do, or undefined when it opens nothing. `null` asks without a token. */
+async function verify(bearer: string | null): Promise<Verified | undefined> {
+  try {
+    return await api<Verified>("user/tokens/verify", { token: bearer });
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === 401) return undefined;
+    throw error;
+  }
+}
+
+/** Signs in with a token; false when the Worker does not know it. */
+export async function signIn(bearer: string): Promise<boolean> {
+  const verified = await verify(bearer);
+  if (verified === undefined) return false;
+  beginSession({ access: verified.access, hasToken: true }, bearer);
+  return true;
+}
+
+/**
+ * What the page begins with: the token that this tab has, or none when something in front of the Worker vouches for the
+ * reader. Throws when the Worker can not be asked.
+ */
+export async function resume(): Promise<void> {
+  const kept = token();
+  if (kept !== null && (await signIn(kept))) return;
+  const verified = await verify(null);
+  if (verified !== undefined) beginSession({ access: verified.access, hasToken: false }, null);
+  else endSession(kept === null ? undefined : "The Worker does not take this token any more. Sign in again.");
+}

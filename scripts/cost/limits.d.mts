@@ -1,0 +1,2 @@
+export function limits(): Record<string, number>;
+export const LIMITS: Record<string, number>;
