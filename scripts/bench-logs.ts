@@ -1,9 +1,10 @@
 // `npm run bench:logs`: what it takes to get records out of the archive, and a RayID out of many batches.
 //
-//     npm run bench:logs -- [--mb N] [--batches N] [--only retrieval|rays] [--json]
+//     npm run bench:logs -- [--mb N] [--batches N] [--only retrieval|rays] [--quick] [--json]
 //
 // In the local runtime, with its R2 and SQLite in files, so a get has no way to go: in a deployment add some tens of
-// milliseconds for every object that is not opened ahead. Each part has a Worker of its own that has done nothing before.
+// milliseconds for every object that is not opened ahead. Each part has a Worker of its own that has done nothing before,
+// but with `--quick`, whose figures of memory are those of all parts.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
@@ -21,15 +22,13 @@ import { quantile, rounded, table } from "./bench/figures.ts";
 const SCOPE = "zones/0123456789abcdef0123456789abcdef";
 const MIB = 1024 * 1024;
 const START = Date.UTC(2026, 6, 1, 10);
-/** What a slow reader leaves alone for so long, after its first megabyte. */
-const PAUSE_MILLIS = 3_000;
-const LOOKUPS = 30;
 
 const { values } = parseArgs({
   options: {
     mb: { type: "string", default: "1000" },
     batches: { type: "string", default: "10000" },
     only: { type: "string" },
+    quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -41,8 +40,23 @@ const number = (name: "mb" | "batches", least: number, most: number) => {
 // 2 GB is what one request reads.
 const [mb, batchCount] = [number("mb", 10, 1_900), number("batches", 20, 50_000)];
 
+/** For so long a slow reader takes nothing, after its first megabyte. */
+const PAUSE_MILLIS = values.quick ? 300 : 3_000;
+
+/** RayIDs that are looked for. */
+const LOOKUPS = values.quick ? 5 : 30;
+
 const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-bench-logs-"));
-const start = async () => await WorkerProcess.start({ persistDir, vars: { ...SECRETS } });
+let shared: WorkerProcess | undefined;
+const start = async () => {
+  if (shared) return shared;
+  const worker = await WorkerProcess.start({ persistDir, vars: { ...SECRETS } });
+  if (values.quick) shared = worker;
+  return worker;
+};
+const stop = async (worker: WorkerProcess) => {
+  if (worker !== shared) await worker.kill9();
+};
 
 /** The answer as soon as its head is there. */
 async function ask(url: string, path: string, gzip: boolean): Promise<IncomingMessage> {
@@ -91,7 +105,7 @@ async function retrievals(): Promise<Retrieval[]> {
     // A line in front makes another batch of it.
     for (let n = 0; n < count; n += 1) await push(client, "http_requests", Buffer.concat([gzipSync(`{"n":${n}}\n`), batch.gzip]));
   } finally {
-    await filling.kill9();
+    await stop(filling);
   }
   const range = `retrieve?start=2026-07-01T00:00:00Z&end=2026-07-02T00:00:00Z&dataset=http_requests`;
   const where = encodeURIComponent('{"key":"EdgeResponseStatus","operator":"geq","value":500}');
@@ -121,7 +135,7 @@ async function retrievals(): Promise<Retrieval[]> {
         wasm_mib: rounded(wasm_memory_bytes / MIB, 1), rss_mib: rss === undefined ? null : rounded(rss / MIB, 0),
       });
     } finally {
-      await worker.kill9();
+      await stop(worker);
     }
   }
   return found;
@@ -174,7 +188,7 @@ async function lookups(): Promise<Lookups[]> {
       await Promise.all(Array.from({ length: 8 }, sender));
     }
   } finally {
-    await filling.kill9();
+    await stop(filling);
   }
   const whole = `start=${new Date(START - 60_000).toISOString()}&end=${new Date(START + 8 * 86_400_000).toISOString()}`;
   const near = (millis: number) => `start=${new Date(millis - 60_000).toISOString()}&end=${new Date(millis + 60_000).toISOString()}`;
@@ -202,7 +216,7 @@ async function lookups(): Promise<Lookups[]> {
       await measure("RayIDs in any order, within a minute of the record", "firewall_events", random850, near),
     ];
   } finally {
-    await worker.kill9();
+    await stop(worker);
   }
 }
 
@@ -220,5 +234,6 @@ try {
     }
   }
 } finally {
+  await shared?.kill9();
   rmSync(persistDir, { recursive: true, force: true });
 }

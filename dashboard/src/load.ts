@@ -3,6 +3,9 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { textOf } from "./api.ts";
 
+/** Tells how far a reading is: calls that were answered, of all that are to be made. */
+export type Tell = (progress: { done: number; of: number }) => void;
+
 export interface Loaded<T> {
   /** The last good answer, for the same key; kept while it is read again and when that fails. */
   value: T | undefined;
@@ -11,16 +14,20 @@ export interface Loaded<T> {
   /** Why the last attempt failed. */
   error: string | undefined;
   isLoading: boolean;
+  /** How far the reading is, where it tells. */
+  progress: { done: number; of: number } | undefined;
   /** Reads again now. */
   reload(): void;
 }
+
+type State<T> = { key: string; value?: T; at?: Date; error?: string; isLoading: boolean; progress?: { done: number; of: number } };
 
 /**
  * Reads when it is first drawn, when `key` changes (what was there for another key is gone at once), and every
  * `everySeconds` while the tab is visible; a tab that comes back into view after that time reads at once.
  */
-export function useLoad<T>(key: string, read: (signal: AbortSignal) => Promise<T>, { everySeconds }: { everySeconds?: number } = {}): Loaded<T> {
-  const [state, setState] = useState<{ key: string; value?: T; at?: Date; error?: string; isLoading: boolean }>({ key, isLoading: true });
+export function useLoad<T>(key: string, read: (signal: AbortSignal, tell: Tell) => Promise<T>, { everySeconds }: { everySeconds?: number } = {}): Loaded<T> {
+  const [state, setState] = useState<State<T>>({ key, isLoading: true });
   const [asked, setAsked] = useState(0);
   const reader = useRef(read);
   reader.current = read;
@@ -40,11 +47,12 @@ export function useLoad<T>(key: string, read: (signal: AbortSignal) => Promise<T
       if (isReading) return;
       isReading = true;
       setState((old) => (old.key === key ? { ...old, isLoading: true } : { key, isLoading: true }));
+      const tell: Tell = (progress) => isCurrent() && setState((old) => ({ ...old, progress }));
       try {
-        const value = await reader.current(abort.signal);
+        const value = await reader.current(abort.signal, tell);
         if (isCurrent()) setState({ key, value, at: new Date(), isLoading: false });
       } catch (error) {
-        if (isCurrent()) setState((old) => ({ ...old, error: textOf(error), isLoading: false }));
+        if (isCurrent()) setState(({ progress: _, ...old }) => ({ ...old, error: textOf(error), isLoading: false }));
       } finally {
         isReading = false;
         readAt = Date.now();
@@ -61,8 +69,8 @@ export function useLoad<T>(key: string, read: (signal: AbortSignal) => Promise<T
   }, [key, everySeconds, asked]);
 
   const reload = useCallback(() => setAsked((n) => n + 1), []);
-  const { value, at, error, isLoading } = state.key === key ? state : { value: undefined, at: undefined, error: undefined, isLoading: true };
-  return { value, at, error, isLoading, reload };
+  const { value, at, error, isLoading, progress }: State<T> = state.key === key ? state : { key, isLoading: true };
+  return { value, at, error, isLoading, progress, reload };
 }
 
 /** Work that a button starts: whether it is under way, and how the last one failed. */

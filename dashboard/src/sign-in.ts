@@ -7,12 +7,12 @@ interface Verified {
   access: "read" | "write";
 }
 
-/** What this token may do, or undefined when it opens nothing. `null` asks without a token. */
-async function verify(bearer: string | null): Promise<Verified | undefined> {
+/** What this token may do, or why it opens nothing. `null` asks without a token. */
+async function verify(bearer: string | null): Promise<Verified | { access: undefined; why: string }> {
   try {
     return await api<Verified>("user/tokens/verify", { token: bearer });
   } catch (error) {
-    if (error instanceof ApiFailure && error.status === 401) return undefined;
+    if (error instanceof ApiFailure && error.status === 401) return { access: undefined, why: error.message };
     throw error;
   }
 }
@@ -20,7 +20,7 @@ async function verify(bearer: string | null): Promise<Verified | undefined> {
 /** Signs in with a token; false when the Worker does not know it. */
 export async function signIn(bearer: string): Promise<boolean> {
   const verified = await verify(bearer);
-  if (verified === undefined) return false;
+  if (verified.access === undefined) return false;
   beginSession({ access: verified.access, hasToken: true }, bearer);
   return true;
 }
@@ -33,6 +33,8 @@ export async function resume(): Promise<void> {
   const kept = token();
   if (kept !== null && (await signIn(kept))) return;
   const verified = await verify(null);
-  if (verified !== undefined) beginSession({ access: verified.access, hasToken: false }, null);
+  if (verified.access !== undefined) beginSession({ access: verified.access, hasToken: false }, null);
+  // Cloudflare Access let the reader in and the Worker did not: which is for whoever set it up.
+  else if (verified.why.startsWith("Cloudflare Access: ")) endSession(verified.why);
   else endSession(kept === null ? undefined : "The Worker does not take this token any more. Sign in again.");
 }

@@ -292,6 +292,12 @@ mod tests {
                 "the job was changed by others at the same time; read it and send the change again",
             ),
             (
+                ApiError::ReplayDiffers,
+                409,
+                1011,
+                "this id belongs to a replay that says something else, or to one that was deleted; use another id",
+            ),
+            (
                 ApiError::TooManySessions {
                     what: "this dataset",
                     most: 5,

@@ -34,7 +34,9 @@ pub use alerting::{
 pub use dead_letters::CONTENT_MAX_BYTES;
 pub use envelope::{ApiError, ApiResponse};
 pub use jobs::{Content, handle};
-pub use logs::{Cursor, LogsCall, LogsRoute, Objects, Retrieve, listed, received_fields};
+pub use logs::{
+    Cursor, LogsCall, LogsRoute, Objects, Retrieve, accepts_gzip, listed, received_fields,
+};
 pub use ownership::{CHALLENGE_FILE, CHALLENGE_VALID_SECS, OwnershipKey};
 pub use preview::{PREVIEW_MAX_BYTES, PREVIEW_MAX_RECORDS};
 pub use replays::{

@@ -8,7 +8,7 @@ use super::jobs::{invalid, read_json};
 use super::{Access, ApiError, ApiResponse, DestinationTester, JobRules, JobStore, StoreError};
 use crate::logpush::job::{Job, JobInput, MAX_NAME_CHARS, ReplayQueue};
 use crate::logpush::scope::{Scope, ScopeKind};
-use crate::replay::{BACKFILL_PREFIX, Estimate, Facts, ID_MAX_CHARS, is_id};
+use crate::replay::{BACKFILL_PREFIX, End, Estimate, Facts, ID_MAX_CHARS, is_id};
 use crate::route::Window;
 use crate::time::{self, UnixNanos};
 
@@ -138,6 +138,8 @@ pub enum Made {
 pub trait ReplayStore {
     /// The replays of a zone or account, oldest first.
     async fn list(&self, scope: &Scope) -> Result<Vec<Facts>, StoreError>;
+    /// How many there are.
+    async fn count(&self, scope: &Scope) -> Result<usize, StoreError>;
     /// One of them.
     async fn get(&self, scope: &Scope, id: &str) -> Result<Option<Facts>, StoreError>;
     /// The digest of one that was made under this id; `None` when none ever was.
@@ -225,8 +227,13 @@ async fn answer(
         ReplayCall::Create => create(scope, body, services).await,
         ReplayCall::Act(id, action) => {
             let facts = find(store, scope, id).await?;
-            if !facts.is_under_way() && *action != Action::Cancel {
-                return Err(invalid("id", "this replay has ended; make another one"));
+            match (facts.progress.ended, action) {
+                // Its queue may not have heard of it: the call that said so may have died.
+                (None, _) | (Some((End::Cancelled, _)), Action::Cancel) => {}
+                (Some(_), Action::Cancel) => return Ok(facts.to_api(mask, now)),
+                (Some(_), _) => {
+                    return Err(invalid("id", "this replay has ended; make another one"));
+                }
             }
             Ok(store.act(&facts, *action).await?.to_api(mask, now))
         }
@@ -284,7 +291,7 @@ async fn create(
         let estimate = estimate.map_err(|text| invalid("start", &text))?;
         return Ok(estimate.to_api());
     }
-    if services.replays.list(scope).await?.len() >= MAX_PER_SCOPE {
+    if services.replays.count(scope).await? >= MAX_PER_SCOPE {
         let text = format!("there are {MAX_PER_SCOPE} replays; delete some that have ended");
         return Err(invalid("id", &text));
     }

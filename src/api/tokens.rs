@@ -15,7 +15,7 @@ const PATH: &str = "/client/v4/user/tokens/verify";
 /// [`ApiError::MethodNotAllowed`] for anything but GET.
 #[must_use]
 pub fn parse_verify(method: &str, path: &str) -> Option<Result<(), ApiError>> {
-    (path == PATH).then(|| match method {
+    (path == PATH).then_some(match method {
         "GET" => Ok(()),
         _ => Err(ApiError::MethodNotAllowed { allowed: "GET" }),
     })

@@ -53,7 +53,7 @@ pub struct Append {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assembly: Option<Assembly>,
     /// The outbox is to know the batch as long as it lives, and not only for [`crate::limits::REMEMBER_BATCH_MILLIS`]: a
-    /// replay may stand still for longer between an append and its answer.
+    /// replay or a backfill may stand still for longer between an append and its answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remember_for_good: bool,
 }

@@ -612,7 +612,7 @@ fn form(queue: &Queue, trouble: &Trouble, now_millis: u64) -> Effect {
     if is_large && head.is_divisible && keeps_limits {
         return Effect::CutHead(limits);
     }
-    Effect::FormPush(limits)
+    Effect::FormPush(limits.even())
 }
 
 #[cfg(test)]

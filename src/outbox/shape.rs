@@ -2,6 +2,7 @@
 
 use crate::destination::Limits;
 use crate::limits::{PUSH_DEFAULT_BYTES, PUSH_DEFAULT_RECORDS, PUSH_MAX_BYTES};
+use crate::logpush::job::ReplayQueue;
 use crate::route::Assembly;
 
 /// Logpush's `max_upload_*`, ready to use.
@@ -30,10 +31,23 @@ pub struct Rate {
     pub push_gap_millis: u64,
 }
 
+/// Bytes of one push that are not split up for the sake of an even rate: a request has its price, too.
+const EVEN_MIN_BYTES: u64 = 64 * 1024;
+
 /// How far a queue that fell behind its rate, because an alarm or an answer came late, may catch up.
 const CATCH_UP_MILLIS: u64 = 2_000;
 
 impl Rate {
+    /// How fast the queue of a replay may be pushed; any other one as fast as its destination takes it.
+    #[must_use]
+    pub fn of(replay: Option<&ReplayQueue>) -> Self {
+        let gap = |pushes: f64| (1_000.0 / pushes.max(f64::MIN_POSITIVE)) as u64;
+        replay.map_or_else(Self::default, |replay| Self {
+            max_bytes_per_sec: replay.max_bytes_per_second,
+            push_gap_millis: replay.max_pushes_per_second.map_or(0, gap),
+        })
+    }
+
     /// When the push after one of `bytes` may be made, which was accepted now; `before` is what this said of the push before
     /// it. So the rate holds over any run of pushes, but for what is caught up.
     #[must_use]
@@ -83,6 +97,17 @@ impl PushLimits {
                 .min(destination.max_records.unwrap_or(u64::MAX)),
             record_overhead_bytes: destination.record_overhead_bytes,
             is_binding: destination.max_bytes.is_some() || destination.max_records.is_some(),
+            ..self
+        }
+    }
+
+    /// The same, and no push of more entries than a second's worth: a rate is to be even, as far as nothing has to be cut for
+    /// that.
+    #[must_use]
+    pub fn even(self) -> Self {
+        let second = self.rate.max_bytes_per_sec.unwrap_or(u64::MAX);
+        Self {
+            max_bytes: self.max_bytes.min(second.max(EVEN_MIN_BYTES)),
             ..self
         }
     }

@@ -539,3 +539,20 @@ fn a_rate_holds_over_a_run_of_pushes_whatever_answers_and_alarms_take() {
     assert!(gaps.iter().all(|gap| *gap >= 3_000), "{gaps:?}");
     assert_eq!(Rate::default().next_millis(Some(NOW), 1 << 40, NOW), None);
 }
+
+#[test]
+fn pushes_at_a_rate_hold_a_seconds_worth_and_no_entry_is_cut_for_that() {
+    let mut queue = queue();
+    queue.limits.rate.max_bytes_per_sec = Some(100_000);
+    queue.waiting.records = 1_000;
+    queue.waiting.head.bytes = 1_000_000;
+    let formed = |queue: &Queue| match wake(queue, NOW) {
+        Effect::FormPush(limits) => limits.max_bytes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(formed(&queue), 100_000);
+    queue.limits.rate.max_bytes_per_sec = Some(1_000);
+    assert_eq!(formed(&queue), 64 * 1024);
+    queue.limits.rate.max_bytes_per_sec = None;
+    assert_eq!(formed(&queue), queue.limits.max_bytes);
+}

@@ -52,6 +52,7 @@ impl World {
             records: rng.random_range(1..100),
             bytes_raw: 1_000,
             invalid_lines: rng.random_range(0..3),
+            expired: false,
         };
         if rng.random_bool(0.1) {
             self.missing.insert(row.object.clone());

@@ -26,6 +26,7 @@ fn next(first: i64, id: &str) -> Next {
             records: 10,
             bytes_raw: 100,
             invalid_lines: 0,
+            expired: false,
         },
     }
 }

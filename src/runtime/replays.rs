@@ -295,6 +295,15 @@ impl ReplayStore for Replays<'_> {
             .map_err(unavailable)
     }
 
+    async fn count(&self, scope: &Scope) -> Stored<usize> {
+        let query = ReplaysQuery {
+            scope: Some(scope.to_string()),
+            ..ReplaysQuery::default()
+        };
+        let rows = rows(self.env, &query).await.map_err(unavailable)?;
+        Ok(rows.len())
+    }
+
     async fn get(&self, scope: &Scope, id: &str) -> Stored<Option<Facts>> {
         match self.row(scope, id, false).await.map_err(unavailable)? {
             Some(row) => self.facts(row).await.map(Some).map_err(unavailable),
@@ -409,7 +418,7 @@ impl Replays<'_> {
                 // The middle one of each so many.
                 let chosen = rows.into_iter().filter(|_| {
                     number += 1;
-                    (number + every / 2) % every == 0
+                    (number + every / 2).is_multiple_of(every)
                 });
                 let chosen: Vec<BatchRow> = chosen.collect();
                 let looked = stream::iter(&chosen)

@@ -13,7 +13,7 @@ use super::slots::{Most, Slot, Slots};
 use super::{api, config};
 use crate::api::{
     Access, ApiError, ApiResponse, Cursor, LogsCall, LogsRoute, MAX_REQUEST_BYTES, Objects,
-    Retrieve, listed, received_fields,
+    Retrieve, accepts_gzip, listed, received_fields,
 };
 use crate::ledger::{NotedRays, RayQuestion};
 use crate::limits::{
@@ -173,7 +173,7 @@ async fn retrieve(
         return Err(ApiError::TooManyResults.into());
     }
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let bytes: u64 = batches
         .iter()
         .filter(|(_, row)| !missing.contains(&row.object))
@@ -240,7 +240,7 @@ async fn ray(
         .map(|ray| RayQuestion::MayHave(ray.as_str().to_owned()));
     let Found { batches, next } = find::batches(env, scope, objects, question, RETRIEVAL).await?;
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let searched = batches.len() - missing.len();
     let pump = Pump {
         bucket,
@@ -255,7 +255,7 @@ async fn ray(
         slot,
     };
     let missing = pump.missing.len();
-    let records = pump.collect().await.map_err(|stop| match stop {
+    let (records, may_have_more) = pump.collect().await.map_err(|stop| match stop {
         Stop::Failed(text) => Refusal::Storage(text),
         Stop::Client => Refusal::Storage("the client went away".to_owned()),
     })?;
@@ -270,9 +270,10 @@ async fn ray(
     headers.set("Cache-Control", "no-store")?;
     headers.set("X-Logs-Objects", &searched.to_string())?;
     headers.set("X-Logs-Missing-Objects", &missing.to_string())?;
+    let is_complete = next.is_none() && !may_have_more;
     headers.set(
         "X-Logs-Complete",
-        if next.is_some() { "false" } else { "true" },
+        if is_complete { "true" } else { "false" },
     )?;
     Ok(ResponseBuilder::new().with_headers(headers).fixed(records))
 }
@@ -287,7 +288,7 @@ async fn index_rays(
     let Found { batches, next } =
         find::batches(env, scope, objects, Some(RayQuestion::NotNoted), RETRIEVAL).await?;
     let bucket = env.bucket(config::ARCHIVE)?;
-    let missing = find::missing(&bucket, scope, &batches).await?;
+    let missing = find::missing(&bucket, &batches).await?;
     let mut indexed = 0_u64;
     for (day, row) in batches
         .iter()
@@ -332,7 +333,7 @@ fn takes_gzip(request: &Request) -> Result<bool> {
             .get("Accept-Encoding")?
             .unwrap_or_default(),
     };
-    Ok(out::accepts_gzip(&accepted))
+    Ok(accepts_gzip(&accepted))
 }
 
 /// Rows of batches, each with the day of its ledger.

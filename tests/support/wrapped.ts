@@ -11,13 +11,11 @@ import { SECRETS } from "./worker.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. `configFor` says
- * what is in wrangler.toml, if that is not the shipped one, for this entry point.
+ * Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. `configOf` makes the
+ * configuration for the file that it becomes; without, the shipped one is used.
  */
 export async function startWrapped(
-  module: string,
-  vars: Record<string, string> = {},
-  configFor?: (main: string) => string,
+  module: string, vars: Record<string, string> = {}, configOf?: (main: string) => string,
 ): Promise<{ url: string; close: () => Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "logpush-edge-wrapped-"));
   cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
@@ -29,11 +27,8 @@ export async function startWrapped(
     external: ["cloudflare:*", "*.wasm"],
     logLevel: "error",
   });
-  let configPath = "wrangler.toml";
-  if (configFor) {
-    configPath = join(folder, "wrangler.toml");
-    writeFileSync(configPath, configFor(join(folder, "index.js")));
-  }
+  const configPath = configOf === undefined ? "wrangler.toml" : join(folder, "wrangler.toml");
+  if (configOf !== undefined) writeFileSync(configPath, configOf(join(folder, "index.js")));
   const harness = createTestHarness({
     root,
     workers: [{ configPath, prebuiltWorkerDir: folder, secrets: { ...SECRETS, ...vars } }],

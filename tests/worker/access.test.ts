@@ -1,8 +1,11 @@
 // Cloudflare Access in front: whose token opens what, and what every other is told.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { AccessTeam, AUDIENCE, newKey } from "../support/access.ts";
+import { noBrowser, TestBrowser } from "../support/browser.ts";
 import { freshScope, TestWorker } from "../support/worker.ts";
 
 const VARS = { ALLOW_PRIVATE_DESTINATIONS: "true", ACCESS_AUD: `other, ${AUDIENCE}` };
@@ -131,6 +134,63 @@ describe("Cloudflare Access", () => {
     const { status, says } = await call(worker, "POST", path, assertion(team.token({ email: "writer@example.com" })), {});
     assert.equal(status, 401);
     assert.doesNotMatch(says, /Access/);
+  });
+});
+
+describe("the page behind Cloudflare Access", { skip: noBrowser }, () => {
+  let team: AccessTeam;
+  let worker: TestWorker;
+  let browser: TestBrowser;
+  before(async () => {
+    team = await AccessTeam.start();
+    worker = await TestWorker.start({ ...VARS, ACCESS_TEAM_DOMAIN: team.url, ACCESS_WRITERS: "@example.com" });
+    browser = await TestBrowser.launch();
+  });
+  after(async () => {
+    await browser.close();
+    await worker.close();
+    team.close();
+  });
+
+  test("is open without a token, can change things, and no other page can by the same browser", async () => {
+    const scope = freshScope();
+    const { id } = await worker.createJob(scope, { dataset: "http_requests", destination_conf: `${team.url}/in` });
+    const job = `/client/v4/${scope}/logpush/jobs/${id}`;
+    // Another page: what its script may not read, the browser sends all the same, and Access would put its token on it.
+    const other = createServer((_, response) => void response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html><title>x</title>"));
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const origin = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    try {
+      await browser.visit(worker.url, { token: null }, async (visit, context) => {
+        await context.setExtraHTTPHeaders(assertion(team.token()));
+        await visit.open("#/jobs");
+        await visit.page.getByRole("heading", { name: "Jobs", level: 1 }).waitFor();
+        assert.equal(await visit.page.getByRole("button", { name: "Sign out" }).count(), 0);
+        assert.equal(await visit.page.getByText("read only").count(), 0);
+        const send = (to: string) => `fetch(${JSON.stringify(to)}, { method: "POST", mode: "no-cors", body: ${JSON.stringify('{"all":true}')} }).then((answer) => answer.status)`;
+        assert.equal(await visit.page.evaluate(send(`${worker.url}${job}/dead-letters/redrive`)), 200);
+        const evil = await context.newPage();
+        await evil.goto(origin);
+        const answered = evil.waitForResponse((response) => response.url().startsWith(worker.url));
+        assert.equal(await evil.evaluate(send(`${worker.url}${job}/dead-letters/redrive`)), 0);
+        const response = await answered;
+        assert.equal(response.status(), 401);
+        assert.ok(response.request().headers()["cf-access-jwt-assertion"], "as Access would send it");
+      });
+    } finally {
+      other.closeAllConnections();
+      other.close();
+    }
+  });
+
+  test("says why the Worker does not take what Access says", async () => {
+    await browser.visit(worker.url, { token: null }, async (visit, context) => {
+      visit.expectFailure(/\/user\/tokens\/verify$/, 401);
+      await context.setExtraHTTPHeaders(assertion(team.token({ aud: ["another"] })));
+      await visit.open();
+      await visit.page.getByText("Cloudflare Access: the token is for another application").waitFor();
+      await visit.page.getByLabel("Token").waitFor();
+    });
   });
 });
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { CostError, measured, prices, read, withFigures } from "../../scripts/cost.ts";
 import { benchCases, cpuPerGb, DEFAULTS, estimate, estimateAll, limit, pushes, store, type Estimate, type Input, type Measured } from "../../scripts/cost/model.ts";
 import { KINDS, PARTS, type Part, type Pieces } from "../../scripts/cost/parts.ts";
-import { short } from "../../scripts/cost/report.ts";
+import { dollars, short } from "../../scripts/cost/report.ts";
 
 const script = fileURLToPath(new URL("../../scripts/cost.ts", import.meta.url));
 const page = readFileSync(new URL("../../docs/cost.md", import.meta.url), "utf8");
@@ -84,6 +84,19 @@ test("the figures in docs/scaling.md are those that the script prints", () => {
   assert.ok((scaling.match(/<!-- npm run cost -- /g)?.length ?? 0) >= 2);
   assert.equal(withFigures(scaling, measured()), scaling, "renew them with `npm run cost -- --save`");
   assert.notEqual(withFigures(scaling, { ...measured(), pieces: FIGURES.pieces }), scaling, "the examples are not made anew at all");
+});
+
+test("the README's sums for the two ways in are those that the script makes", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const sum = (change: Partial<Input>) => dollars(Math.round(estimate(input(change), measured(), prices()).total_usd)).replace(/\.00$/, "");
+  for (const [title, change] of [
+    ["50 million", { recordsPerDay: 50e6, recordsPerBatch: 20_000 }],
+    ["1 billion", { recordsPerDay: 1e9 }],
+    ["21 billion", {}],
+  ] as const) {
+    const row = `| ${title} records a day | ${sum(change)} | ${sum({ ...change, isByEvents: true })} |`;
+    assert.ok(readme.includes(row), `README.md lacks ${row}`);
+  }
 });
 
 test("--scale shows what each volume needs a day, as the estimate of that volume says", () => {

@@ -188,6 +188,9 @@ test("what a form enters is percent-encoded, and secrets stay names", () => {
   assert.equal(destinations.others(form)[0]?.value, "a&b=c#d%e+f ü");
   const again = destinations.parseDestination(destinations.printDestination(form)) as destinations.Destination;
   assert.equal(again.given[1]?.value, "a&b=c#d%e+f ü");
+  const emptied = destinations.withValue(again, again.given[1] as destinations.Given, "");
+  assert.match(destinations.printDestination(emptied), /&note=$/);
+  assert.equal(destinations.others(destinations.parseDestination(destinations.printDestination(emptied)) as destinations.Destination).length, 1);
   // Header names have no case, those of parameters have.
   const lower = destinations.parseDestination("https://h/x?header_authorization=Basic%20x") as destinations.Destination;
   assert.equal(destinations.valueOfPart(lower, part("https", "header_Authorization")), "Basic x");
@@ -270,9 +273,10 @@ test("an error of the API belongs to the member that it names", () => {
 
 test("a destination's refusal is told in plain words", () => {
   for (const [message, words] of [
-    ["error validating destination: error 403: error pushing: error uploading to https: 403 Forbidden", /does not allow it/],
-    ["error 401: error pushing: error uploading to splunk: 401 Unauthorized", /wants a token/],
-    ["error 503: error pushing: error uploading to https: 503", /in trouble itself/],
+    ["error validating destination: error 403: error pushing: error uploading to https: 403 Forbidden", /refuses the credentials/],
+    ["error 401: error pushing: error uploading to splunk: 401 Unauthorized", /refuses the credentials/],
+    ["error 503: error pushing: error uploading to https: 503", /fault of its own/],
+    ["error validating destination: error 1108: error pushing: error uploading to queue: this Worker has no binding X", /No request could be made/],
     ["error validating destination: the secret HEC is not set", /wrangler secret put HEC/],
     ["error validating destination: no answer within 10 s", /firewall/],
     ["error pushing: error uploading to https: connection refused", /nothing listens/],

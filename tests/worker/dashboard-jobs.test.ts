@@ -65,7 +65,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       // The destination as a form: the fields show what the string says, and edit it.
       assert.equal(await page.getByLabel("Host and path").inputValue(), `${siem.host}/plain/batch`);
       await page.getByRole("button", { name: "Send a test message" }).click();
-      await page.getByText("does not allow it").waitFor();
+      await page.getByText("refuses the credentials").waitFor();
       await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill(KEY);
       assert.equal(await page.getByLabel("Destination string").inputValue(), siem.plain(KEY));
       await page.getByRole("button", { name: "Send a test message" }).click();
@@ -90,6 +90,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       await page.getByText("the filter wants BotScore gt 0, and it is 0").first().waitFor();
       await page.getByText("records that came in the last 24 hours").waitFor();
       await visit.expectNoSeriousFaults();
+      await page.evaluate("document.querySelector('.filter-editor').scrollIntoView()");
       await visit.picture("jobs-editor-light");
 
       await page.getByRole("button", { name: "Create job" }).click();
@@ -122,7 +123,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
         await page.getByRole("button", { name: "Create job" }).click();
         const destination = page.getByRole("region", { name: "Destination" });
         await destination.getByText("The job was not saved, because of its destination").waitFor();
-        await destination.getByText("does not allow it").waitFor();
+        await destination.getByText("refuses the credentials").waitFor();
         assert.deepEqual(await stored(scope), []);
         await visit.expectNoSeriousFaults();
         await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill(token);
@@ -135,12 +136,12 @@ describe("jobs on the page", { skip: noBrowser }, () => {
         await worker.push(`${scope}/http_requests`, batch(shop(20)));
         const job = row(page, "to be mended");
         await eventually("the list to say so", async () => {
-          if (await job.getByText("parked: waits for you").count()) return true;
+          if (await job.getByText("It waits for somebody to mend").count()) return true;
           await page.reload();
           await job.waitFor();
           return false;
         });
-        await job.getByText("does not allow it").waitFor();
+        await job.getByText("refuses the credentials").waitFor();
         await visit.picture("jobs-list-light");
         await job.getByRole("link", { name: "to be mended", exact: true }).click();
         await page.getByLabel("Header X-SEKOIAIO-INTAKE-KEY").fill("another-key");
@@ -201,6 +202,23 @@ describe("jobs on the page", { skip: noBrowser }, () => {
     const [job] = await stored(scope);
     assert.deepEqual(JSON.parse(job.filter), CHECKOUT);
     assert.equal(job.destination_conf, siem.plain(KEY));
+  });
+
+  test("a job that is only looked at is not changed, however its filter is written", async () => {
+    const scope = freshScope();
+    const filter = '{ "where": {"and": [ {"key":"BotScore","operator":"neq","value":"30"} ]}}';
+    const { id } = await worker.createJob(scope, { name: "as written", dataset: "http_requests", destination_conf: siem.plain(KEY), filter });
+    await browser.visit(worker.url, {}, async (visit) => {
+      const { page } = visit;
+      await visit.open(`#/jobs/${scope}/${id}`);
+      await page.getByText("BotScore is not 30").waitFor();
+      await page.getByText("No batch of http_requests has come in here yet").waitFor();
+      assert.equal(await page.getByText("not saved", { exact: true }).count(), 0);
+      await page.getByLabel("Name", { exact: true }).fill("renamed");
+      await page.getByRole("button", { name: "Save changes" }).click();
+      await page.getByText("renamed is saved").waitFor();
+    });
+    assert.equal((await stored(scope))[0].filter, filter);
   });
 
   test("a job is disabled, enabled, duplicated and deleted, and the reader is asked before the last", async () => {
@@ -302,7 +320,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       assert.equal(await page.getByLabel("Destination string").inputValue(), siem.plain("REDACTED"));
       assert.ok(!(await page.content()).includes(KEY));
       await eventually("the preview", async () => (await figure(page)).startsWith("5 of 40 records"));
-      for (const control of await page.locator("fieldset input, fieldset select, fieldset textarea").all()) {
+      for (const control of await page.locator(".job-fields :is(input, select, textarea)").all()) {
         assert.ok(await control.isDisabled());
       }
       assert.equal(await page.getByRole("button", { name: /Save|Create|Duplicate|Delete|test message/ }).count(), 0);

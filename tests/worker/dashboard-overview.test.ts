@@ -112,6 +112,23 @@ describe("the overview", { skip: noBrowser }, () => {
     });
   });
 
+  test("while it is read it shows how far that is", async () => {
+    await browser.visit(worker.url, {}, async ({ page }) => {
+      await isThere(page);
+      let letGo = () => {};
+      const held = new Promise<void>((resolve) => void (letGo = resolve));
+      let asked = 0;
+      await page.route("**/graphql", async (route) => {
+        if ((asked += 1) > 1) await held;
+        await route.continue();
+      });
+      await page.getByRole("radio", { name: "7 d", exact: true }).check();
+      await page.getByText("Reading what came and what went: 67 %").waitFor(); // of /stats and two scopes, one is held up
+      letGo();
+      await isThere(page);
+    });
+  });
+
   test("one zone or account can be looked at alone", async () => {
     await browser.visit(worker.url, {}, async ({ page }) => {
       await page.getByLabel("Zone or account").selectOption(ACCOUNT);

@@ -119,9 +119,10 @@ test("a range that is too wide for one request is read in parts", async () => {
   // Rows of which each is as large as a request may read.
   for (const n of [1, 2, 3]) {
     const object = `${scope}/http_requests/20260504/${n}.log.gz`;
-    await worker.put(object, gzipSync(`{"EdgeStartTimestamp":"${new Date(at + n * 1_000).toISOString()}","n":${n}}\n`));
+    const bytes = gzipSync(`{"EdgeStartTimestamp":"${new Date(at + n * 1_000).toISOString()}","n":${n}}\n`);
+    await worker.put(object, bytes);
     await worker.callObject("LEDGER", `${scope}/http_requests/20260504`, "commit", {
-      batch_id: `${n}`.padStart(64, "0"), scope, dataset: "http_requests", day: "20260504", object, object_bytes: 1, received_at_millis: at,
+      batch_id: `${n}`.padStart(64, "0"), scope, dataset: "http_requests", day: "20260504", object, object_bytes: bytes.length, received_at_millis: at,
       event_millis: [at + n * 1_000, at + n * 1_000], records: 1, bytes_raw: 1_999_999_999, bytes_compressed: 1, invalid_lines: 0, invalid: {},
       quarantine: null, selections: [],
     });

@@ -57,7 +57,7 @@ const errorOf = (answer: { status: number; lines: string[]; bytes: Buffer }) => 
 const inFlight = async () => (await worker.get("/healthz")).json.retrievals_in_flight;
 
 /** A row in the ledger as an older version would have written it, of an object that nobody has put there. */
-async function commit(scope: string, dataset: string, atMillis: number, facts: { records?: number; bytes_raw?: number } = {}): Promise<string> {
+async function commit(scope: string, dataset: string, atMillis: number, facts: { object_bytes?: number; bytes_raw?: number } = {}): Promise<string> {
   const day = iso(atMillis).slice(0, 10).replaceAll("-", "");
   const object = `${scope}/${dataset}/${day}/${atMillis}.log.gz`;
   await worker.callObject("LEDGER", `${scope}/${dataset}/${day}`, "commit", {
@@ -233,11 +233,15 @@ describe("what can not be given whole", () => {
     assert.deepEqual(await names(scope, range(0, 9)), ["2"]);
   });
 
-  test("breaks the connection, plain or gzip, when an object does not hold what was received", async () => {
+  test("names an object that something else was put over, and breaks the connection, plain or gzip, when it is seen late", async () => {
     const scope = freshScope();
     await push(scope, [{ at: 1, name: "1" }]);
     const { object } = await push(scope, [{ at: 2, name: "2" }]);
-    await worker.put(object, gzipSync(`${JSON.stringify(recordOf({ at: 2 }))}\n`.repeat(2)));
+    const { bytes } = await worker.object(object);
+    await worker.put(object, gzipSync(`${JSON.stringify(recordOf({ at: 2 }))}\n`.repeat(20)));
+    const other = await ask(scope, `retrieve?${range(0, 9)}`);
+    assert.deepEqual([other.headers["x-logs-missing-objects"], other.lines.length], ["1", 1]);
+    await worker.put(object, Buffer.alloc(bytes.length, "x"));
     for (const gzip of [false, true]) {
       const answer = await ask(scope, `retrieve?${range(0, 9)}`, { gzip });
       // Before the first byte has left the compressor, the runtime can still answer that it failed.
@@ -340,8 +344,8 @@ describe("a RayID", () => {
     const scope = freshScope();
     const now = Date.now();
     for (const n of [1, 5]) await pushBody(`${scope}/http_requests`, lines(record(n, now), record(n + 2, now)));
-    const old = await commit(scope, "http_requests", now);
-    await worker.put(old, gzipSync(lines(record(100, now))));
+    const bytes = gzipSync(lines(record(100, now)));
+    await worker.put(await commit(scope, "http_requests", now, { object_bytes: bytes.length }), bytes);
     assert.equal((await ask(scope, `rayids/${ray(5)}`)).headers["x-logs-objects"], "2");
     assert.equal((await ask(scope, `rayids/${ray(100)}`)).lines.length, 1);
     const range = { start: iso(now - 60_000), end: iso(now + 60_000), dataset: "http_requests", bucket: "any" };

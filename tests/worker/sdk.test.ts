@@ -86,6 +86,11 @@ async function fails<T extends APIError>(
   });
 }
 
+test("a token is verified", async () => {
+  assert.deepEqual(await sdk(SECRETS.READ_TOKEN).user.tokens.verify(), { id: "READ_TOKEN", status: "active", access: "read" });
+  await assert.rejects(async () => await sdk("wrong").user.tokens.verify(), AuthenticationError);
+});
+
 describe("a job", { concurrency: true }, () => {
   for (const kind of ["zones", "accounts"] as const) {
     for (const auth of Object.keys(AUTH) as (keyof typeof AUTH)[]) {

@@ -323,6 +323,7 @@ fn an_object_is_shown_with_its_times_and_counts() {
         records: 3,
         bytes_raw: 40,
         invalid_lines: 1,
+        expired: false,
     };
     let expected = json!({
         "name": "zones/z1/dns_logs/20220606/x.log.gz", "size": 10, "start": "2022-06-06T16:00:00.004Z",
@@ -330,4 +331,21 @@ fn an_object_is_shown_with_its_times_and_counts() {
         "received": "2022-06-06T16:00:05Z", "batch_id": "ab",
     });
     assert_eq!(listed(&row), expected);
+}
+
+#[test]
+fn gzip_is_for_a_client_that_takes_it() {
+    for (header, takes) in [
+        ("gzip", true),
+        ("br, gzip", true),
+        ("deflate, GZIP;q=0.5", true),
+        ("*", true),
+        ("", false),
+        ("identity", false),
+        ("gzip;q=0", false),
+        ("gzip; q=0.0, br", false),
+        ("xgzip", false),
+    ] {
+        assert_eq!(accepts_gzip(header), takes, "{header}");
+    }
 }

@@ -8,7 +8,8 @@
 use super::registry::{JobRow, JobsQuery, LedgerRow};
 use super::{Class, REGISTRY_NAME, answer, call, now_millis, question, read_json};
 use crate::ledger::{
-    BatchesQuery, JobSelected, JobSelection, LateSelection, SelectionState, Unmet, minute_of,
+    BATCHES_PAGE_MAX, BatchesQuery, JobSelected, JobSelection, LateSelection, SelectionState,
+    Unmet, minute_of,
 };
 use crate::logpush::job::Job;
 use crate::outbox::{Holding, Load, Prospect, instance_name as outbox_name};
@@ -39,11 +40,9 @@ const ALARM_MILLIS: u64 = 20_000;
 /// Batches of one alarm at most: each takes up to five of the 1,000 calls that an alarm may make, spooling aside.
 const ALARM_BATCHES: u32 = 100;
 
-/// When the alarm comes again that was set before the work, should the work die. Longer than a batch takes.
-const REARM_MILLIS: u64 = 60_000;
-
-/// Rows of batches that are asked for at once.
-const PAGE_BATCHES: u64 = 200;
+/// When the alarm comes again that was set before the work, should the work die. Two of them never run at once, so it may be
+/// shorter than the work.
+const REARM_MILLIS: u64 = 5_000;
 
 /// What the API and `/stats` want to know.
 #[derive(Debug, Serialize, Deserialize)]
@@ -329,7 +328,7 @@ impl Replay {
             let after = place.after.clone();
             let query = BatchesQuery {
                 after: after.filter(|_| place.ledger.as_ref() == Some(&name)),
-                limit: PAGE_BATCHES,
+                limit: BATCHES_PAGE_MAX,
                 ..everything(spec)
             };
             let rows: Vec<crate::ledger::BatchRow> =
@@ -384,8 +383,8 @@ impl Replay {
                 Ok(copied) => {
                     routed.undated = copied.undated;
                     if copied.records > 0 {
-                        let is_own = spec.backfill.is_none();
-                        match owed::hand_over(&self.env, &debt, copied, is_own).await {
+                        // The place may stand still for longer than an outbox remembers what came.
+                        match owed::hand_over(&self.env, &debt, copied, true).await {
                             Ok(settled) => {
                                 (holding, routed.surprises) = (settled.holding, settled.surprises);
                             }

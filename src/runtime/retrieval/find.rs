@@ -119,49 +119,52 @@ async fn known(env: &Env, scope: &Scope, dataset: &str) -> std::result::Result<(
     Ok(())
 }
 
-/// Names of objects that are in the ledger and not in the bucket. Asked for in bulk, before an answer begins: one that is
-/// missing in the middle of a stream could only break it off.
-pub async fn missing(
-    bucket: &Bucket,
-    scope: &Scope,
-    batches: &Batches,
-) -> Result<BTreeSet<String>> {
-    let mut folders = BTreeMap::<&str, BTreeSet<&str>>::new();
+/// Names of objects that are in the ledger and not in the bucket, or there with another size, because something else was
+/// put over them. Asked for in bulk, before an answer begins: what shows in the middle of a stream can only break it off.
+pub async fn missing(bucket: &Bucket, batches: &Batches) -> Result<BTreeSet<String>> {
+    let mut folders = BTreeMap::<&str, BTreeMap<&str, u64>>::new();
     for (_, row) in batches.iter() {
-        if let Some((folder, _)) = row.object.rsplit_once('/')
-            && row.object.starts_with(&format!("{scope}/"))
-        {
-            folders.entry(folder).or_default().insert(&row.object);
-        }
+        let end = row.object.rfind('/').map_or(0, |at| at + 1);
+        let folder = row.object.get(..end).unwrap_or_default();
+        let sizes = folders.entry(folder).or_default();
+        sizes.insert(&row.object, row.object_bytes);
     }
     let (mut missing, mut calls) = (BTreeSet::new(), 0);
     for (folder, mut wanted) in folders {
         // Behind a name that is a character shorter than the first one stands the first one.
-        let mut after = wanted.first().map(|name| {
+        let mut after = wanted.first_key_value().map(|(name, _)| {
             let mut name = (*name).to_owned();
             name.pop();
             name
         });
-        while let (Some(start), Some(last)) = (after.take(), wanted.last().copied()) {
+        while let (Some(start), Some((&last, _))) = (after.take(), wanted.last_key_value()) {
             if calls == LIST_CALLS_MAX {
                 break;
             }
             calls += 1;
             let page = bucket
                 .list()
-                .prefix(format!("{folder}/"))
+                .prefix(folder)
                 .start_after(start)
                 .execute()
                 .await?;
-            let keys: Vec<String> = page.objects().iter().map(worker::Object::key).collect();
-            for key in &keys {
-                wanted.remove(key.as_str());
+            let there = page.objects();
+            for object in &there {
+                let key = object.key();
+                if wanted.get(key.as_str()) == Some(&object.size()) {
+                    wanted.remove(key.as_str());
+                }
             }
-            let seen = keys.last().filter(|_| page.truncated());
-            let is_seen = |name: &&str| seen.is_none_or(|seen| *name <= seen.as_str());
-            missing.extend(wanted.iter().copied().filter(is_seen).map(str::to_owned));
-            wanted.retain(|name| !is_seen(name));
-            after = seen.filter(|seen| seen.as_str() < last).cloned();
+            let seen = there.last().filter(|_| page.truncated());
+            let seen = seen.map(worker::Object::key);
+            wanted.retain(|name, _| {
+                let is_seen = seen.as_ref().is_none_or(|seen| *name <= seen.as_str());
+                if is_seen {
+                    missing.insert((*name).to_owned());
+                }
+                !is_seen
+            });
+            after = seen.filter(|seen| seen.as_str() < last);
         }
     }
     Ok(missing)

@@ -135,14 +135,3 @@ impl Gzip {
         JsFuture::from(body.close()).await.map(drop)
     }
 }
-
-/// Whether an `Accept-Encoding` takes gzip.
-pub fn accepts_gzip(header: &str) -> bool {
-    let mut codings = header.split(',').map(|coding| {
-        let (name, rest) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = rest.trim().strip_prefix("q=").map(str::trim);
-        let is_refused = weight.is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
-        (name.trim(), !is_refused)
-    });
-    codings.any(|(name, is_taken)| is_taken && (name.eq_ignore_ascii_case("gzip") || name == "*"))
-}

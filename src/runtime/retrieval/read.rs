@@ -55,7 +55,7 @@ impl Pump {
     /// got everything.
     pub async fn run(self, mut out: Out) -> Result<(), Stop> {
         match self.pump(&mut out).await {
-            Ok(()) => out.finish().await.map_err(|_| Stop::Client),
+            Ok(_) => out.finish().await.map_err(|_| Stop::Client),
             Err(stop) => {
                 out.break_off().await;
                 Err(stop)
@@ -63,14 +63,15 @@ impl Pump {
         }
     }
 
-    /// Everything that is wanted, for what is small.
-    pub async fn collect(self) -> Result<Vec<u8>, Stop> {
+    /// Everything that is wanted, for what is small; and whether there may be more than the records that were asked for.
+    pub async fn collect(self) -> Result<(Vec<u8>, bool), Stop> {
         let mut out = Out::Memory(Vec::new());
-        self.pump(&mut out).await?;
-        Ok(out.into_bytes())
+        let may_have_more = self.pump(&mut out).await?;
+        Ok((out.into_bytes(), may_have_more))
     }
 
-    async fn pump(&self, out: &mut Out) -> Result<(), Stop> {
+    /// Whether it ended because as many records came as were asked for.
+    async fn pump(&self, out: &mut Out) -> Result<bool, Stop> {
         let mut retriever = Retriever::new(&self.retrieval, self.count);
         let present = self.batches.iter();
         let present = present.filter(|(_, row)| !self.missing.contains(&row.object));
@@ -128,7 +129,8 @@ impl Pump {
                 "next": next.map(Cursor::to_text),
             })
         })
-        .await
+        .await?;
+        Ok(retriever.is_done())
     }
 
     async fn mark(

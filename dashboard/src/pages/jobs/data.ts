@@ -1,41 +1,24 @@
 // What the jobs pages ask the API for.
 
-import { api, plain } from "../../api.ts";
+import { api } from "../../api.ts";
+import { readStats, type JobStats } from "../../stats.ts";
 import { readFields, type Field } from "./model/fields.ts";
 import type { Job } from "./model/job.ts";
 import { fromLogpull, type OutputOptions } from "./model/output.ts";
-
-/** A job as `/stats` has it. */
-export interface JobStats {
-  id: number;
-  name: string | null;
-  scope: string;
-  dataset: string;
-  enabled: boolean;
-  deleted: boolean;
-  state: string;
-  lag_seconds: number | null;
-  rates: Record<string, { records: number; bytes: number; failures: number }>;
-  waiting: { records: number };
-  parked: { records: number };
-  dead: { records: number };
-  last_success: string | null;
-  last_failure: { at: string | null };
-  error_message: string | null;
-}
 
 export interface ListedJob extends JobStats {
   /** Masked for a read token; undefined when its scope's jobs could not be read. */
   destination: string | undefined;
 }
 
+/** The rates that the list shows are of windows of their own; so a short time is asked for. */
+const RECENT_MILLIS = 3_600_000;
 /** Calls in flight at once; a deployment has a handful of scopes. */
 const AT_ONCE = 6;
 
 /** The jobs of all scopes, and the scopes that anything is known of. */
 export async function readJobs(signal: AbortSignal): Promise<{ jobs: ListedJob[]; scopes: string[] }> {
-  const since = new Date(Date.now() - 3_600_000).toISOString();
-  const stats = await plain<{ jobs: JobStats[]; datasets: { scope: string }[] }>(`/stats?since=${since}`, { signal });
+  const stats = await readStats({ since: new Date(Date.now() - RECENT_MILLIS) }, signal);
   const jobs = stats.jobs.filter((job) => !job.deleted);
   const scopes = [...new Set([...jobs, ...stats.datasets].map(({ scope }) => scope))].sort();
   const wanted = [...new Set(jobs.map(({ scope }) => scope))];

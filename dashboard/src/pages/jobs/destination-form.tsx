@@ -4,7 +4,7 @@ import { textOf } from "../../api.ts";
 import { Button, Notice, SelectField, TextField } from "../../ui/index.ts";
 import { testDestination } from "./data.ts";
 import {
-  destinationFaults, isWrittenOut, kindOf, KINDS, others, parseDestination, printDestination, secretsOf, valueOfPart, withGiven, withPart, withScheme,
+  destinationFaults, isWrittenOut, kindOf, KINDS, others, parseDestination, printDestination, secretsOf, valueOfPart, withGiven, withPart, withScheme, withValue,
   type Destination, type Part,
 } from "./model/destination.ts";
 import { inPlainWords } from "./model/plain-words.ts";
@@ -129,7 +129,7 @@ function Others({ read, edit }: { read: Destination; edit: (next: Destination) =
       <div class="stack">
         {given.map((one) => (
           <div class="job-other" key={one.name}>
-            <TextField label={one.name.replace(/^header_/, "Header ")} isCode value={one.value ?? ""} onInput={(text) => edit(withGiven(read, one.name, text === "" ? " " : text))} />
+            <TextField label={one.name.replace(/^header_/, "Header ")} isCode value={one.value ?? ""} onInput={(text) => edit(withValue(read, one, text))} />
             <Button kind="quiet" label={`Remove ${one.name}`} onClick={() => edit(withGiven(read, one.name, ""))}>Remove</Button>
           </div>
         ))}

@@ -6,8 +6,11 @@ import type { Draft } from "./model/job.ts";
 
 const drafts = new Map<string, Draft>();
 
-/** The new job; every other draft is kept under `{scope}/{id}`. */
+/** The new job; one that is changed is kept under `{scope}/{id}`. */
 export const NEW = "new";
+
+/** The copy of a job, by `{scope}/{id}` of that. */
+export const copyKey = (of: string): string => `copy of ${of}`;
 
 export const kept = (key: string): Draft | undefined => drafts.get(key);
 export const keptKeys = (): string[] => [...drafts.keys()];

@@ -6,7 +6,7 @@ import { go, href } from "../../router.ts";
 import { Badge, Button, CheckField, Confirm, Heading, LinkButton, LoadError, Notice, SelectField, Spinner, TextField } from "../../ui/index.ts";
 import { changeJob, createJob, deleteJob, isScope, readDatasetFields, readDatasets, readJob, readJobs } from "./data.ts";
 import { DestinationForm } from "./destination-form.tsx";
-import { keep, kept, NEW, say } from "./drafts.ts";
+import { copyKey, keep, kept, NEW, say } from "./drafts.ts";
 import { FilterEditor } from "./filter-editor.tsx";
 import { changes, copyOf, creation, draftOf, isChanged, limitFaults, LIMITS, newDraft, placeOf, type Draft } from "./model/job.ts";
 import { destinationFaults, parseDestination } from "./model/destination.ts";
@@ -27,7 +27,7 @@ interface Props {
 /** Reads what the form begins with. */
 export function Editor({ canWrite, scope, id, from = "" }: Props): JSX.Element {
   const isNew = id === undefined;
-  const key = isNew ? NEW : `${scope}/${id}`;
+  const key = !isNew ? `${scope}/${id}` : from === "" ? NEW : copyKey(from);
   const { value, error, reload } = useLoad(`draft ${key} ${from}`, async (signal) => {
     if (!isNew) return draftOf(scope ?? "", await readJob(scope ?? "", id, signal));
     const [, source, number] = /^(.+)\/(\d+)$/.exec(from) ?? [];
@@ -43,16 +43,15 @@ export function Editor({ canWrite, scope, id, from = "" }: Props): JSX.Element {
       {error !== undefined && <LoadError what="The job" error={error} retry={reload} />}
       {value === undefined && error === undefined && <Spinner text="Reading the job …" />}
       {isNew && !canWrite && <Notice kind="info"><p>To make a job, sign in with <code>API_TOKEN</code>.</p></Notice>}
-      {value !== undefined && (!isNew || canWrite) && <Form draftKey={key} begin={value} id={id} canWrite={canWrite} isCopy={from !== ""} />}
+      {value !== undefined && (!isNew || canWrite) && <Form draftKey={key} begin={value} id={id} canWrite={canWrite} />}
     </>
   );
 }
 
-function Form({ draftKey, begin, id, canWrite, isCopy }: { draftKey: string; begin: Draft; id: string | undefined; canWrite: boolean; isCopy: boolean }): JSX.Element {
+function Form({ draftKey, begin, id, canWrite }: { draftKey: string; begin: Draft; id: string | undefined; canWrite: boolean }): JSX.Element {
   const isNew = id === undefined;
-  // A copy begins anew; anything else goes on where the reader was.
-  const [draft, setDraft] = useState(() => (isCopy ? undefined : kept(draftKey)) ?? begin);
-  const [isRestored, setRestored] = useState(() => !isCopy && kept(draftKey) !== undefined);
+  const [draft, setDraft] = useState(() => kept(draftKey) ?? begin);
+  const [isRestored, setRestored] = useState(() => kept(draftKey) !== undefined);
   const [version, setVersion] = useState(0);
   const [filterFault, setFilterFault] = useState<string>();
   const [refused, setRefused] = useState<Record<string, string>>({});

@@ -30,7 +30,7 @@ interface EditorProps {
 }
 
 export function FilterEditor({ scope, dataset, filter, fields, onChange, error }: EditorProps): JSX.Element {
-  const [first] = useState(() => read(filter));
+  const [first] = useState(() => ({ ...read(filter), text: filter }));
   const [root, setRoot] = useState(first.root);
   const [text, setText] = useState(first.fault === undefined ? printFilter(first.root, 2) : filter);
   const [fault, setFault] = useState(first.fault);
@@ -41,7 +41,8 @@ export function FilterEditor({ scope, dataset, filter, fields, onChange, error }
 
   // What is wrong follows from the fields as well, which come later than the filter.
   const problem = fault ?? [...wrong.values()][0];
-  useEffect(() => onChange(printFilter(root), problem), [root, problem]);
+  // One that nobody has edited stays as it was written.
+  useEffect(() => onChange(root === first.root ? first.text : printFilter(root), problem), [root, problem]);
 
   const build = (next: Group) => {
     setRoot(next);
@@ -170,7 +171,7 @@ function ConditionEditor({ node, path, tools }: { node: Condition; path: string;
         {shown !== undefined && <p class="field-error">{shown}</p>}
         {field !== undefined && <p class="hint">{field.type === "int or string" ? "time" : field.type}; {field.description}</p>}
       </div>
-      {values.length > 0 && type !== "bool" && (
+      {isTelling(values) && type !== "bool" && (
         <div class="filter-values" role="group" aria-label={`Values of ${node.key} in the newest batch`}>
           <span class="hint">In the newest batch:</span>
           {values.slice(0, SUGGESTED).map(({ value, records }) => (
@@ -183,6 +184,9 @@ function ConditionEditor({ node, path, tools }: { node: Condition; path: string;
     </div>
   );
 }
+
+/** Values that all differ, as those of a Ray ID, are none to choose from. */
+const isTelling = ([first]: readonly SuggestedValue[]): boolean => first !== undefined && first.records > 1;
 
 /** With a suggested value: added to a list, else in place of what was there. */
 function withValue(node: Condition, text: string, type: FieldType | undefined): Condition {

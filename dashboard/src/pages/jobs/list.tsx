@@ -6,24 +6,13 @@ import { useLoad } from "../../load.ts";
 import { href } from "../../router.ts";
 import { Badge, Button, Bytes, Confirm, Count, Empty, Heading, LinkButton, LoadError, Notice, Spinner, Table, Time } from "../../ui/index.ts";
 import { changeJob, deleteJob, readJobs, type ListedJob } from "./data.ts";
-import { keep, keptKeys, NEW, said } from "./drafts.ts";
+import { copyKey, keep, keptKeys, NEW, said } from "./drafts.ts";
 import { kindOf, parseDestination } from "./model/destination.ts";
 import { inPlainWords } from "./model/plain-words.ts";
+import { jobName, STATES, statusInWords } from "../../words.ts";
 
 /** How long the list may be old. */
 const REFRESH_SECONDS = 15;
-
-const STATES: Record<string, { kind: "good" | "warning" | "error" | "quiet"; text: string }> = {
-  healthy: { kind: "good", text: "healthy" },
-  idle: { kind: "quiet", text: "idle" },
-  disabled: { kind: "quiet", text: "disabled" },
-  disabled_by_failing: { kind: "error", text: "disabled after a day of failing" },
-  parked: { kind: "error", text: "parked: waits for you" },
-  failing: { kind: "error", text: "failing" },
-  backlog: { kind: "warning", text: "backlog" },
-};
-
-export const jobName = ({ id, name }: { id: number; name: string | null }): string => (name === null || name === "" ? `Job ${id}` : name);
 
 export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
   const { value, error, reload } = useLoad("jobs", readJobs, { everySeconds: REFRESH_SECONDS });
@@ -46,6 +35,8 @@ export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
     }
   };
   const address = ({ scope, id }: ListedJob) => href(["jobs", ...scope.split("/"), id]);
+
+  const copyWord = ({ scope, id }: ListedJob) => (keptKeys().includes(copyKey(`${scope}/${id}`)) ? "Continue the copy of" : "Duplicate");
 
   return (
     <>
@@ -85,7 +76,7 @@ export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
               cell: (job: ListedJob) => (
                 <div class="job-actions">
                   <Button isBusy={busy === job.id} onClick={() => void toggle(job)} label={`${job.enabled ? "Disable" : "Enable"} ${jobName(job)}`}>{job.enabled ? "Disable" : "Enable"}</Button>
-                  <LinkButton href={href(["jobs", "new"], { from: `${job.scope}/${job.id}` })} label={`Duplicate ${jobName(job)}`}>Duplicate</LinkButton>
+                  <LinkButton href={href(["jobs", "new"], { from: `${job.scope}/${job.id}` })} label={`${copyWord(job)} ${jobName(job)}`}>{copyWord(job).replace(" of", "")}</LinkButton>
                   <Button kind="danger" onClick={() => setDoomed(job)} label={`Delete ${jobName(job)}`}>Delete</Button>
                 </div>
               ),
@@ -119,16 +110,19 @@ export function JobList({ canWrite }: { canWrite: boolean }): JSX.Element {
 }
 
 function State({ job }: { job: ListedJob }): JSX.Element {
-  const state = STATES[job.state] ?? { kind: "quiet" as const, text: job.state };
-  const words = job.error_message === null ? undefined : inPlainWords(job.error_message);
+  const { kind, text, means } = STATES[job.state] ?? { kind: "quiet", text: job.state, means: undefined };
+  const { status } = job.last_failure;
+  const isInTrouble = kind === "error" || kind === "warning";
+  const words = (status === null ? undefined : statusInWords(status)) ?? (job.error_message === null ? undefined : inPlainWords(job.error_message));
   return (
     <>
-      <Badge kind={state.kind}>{state.text}</Badge>
+      <span title={means}><Badge kind={kind}>{text}</Badge></span>
       {job.lag_seconds !== null && job.lag_seconds > 60 && <span class="faint"> waits for {duration(job.lag_seconds)}</span>}
-      {job.error_message !== null && (
+      {(isInTrouble || job.error_message !== null) && (
         <div class="job-trouble">
-          {words !== undefined && <p>{words}</p>}
-          <p class="faint">{job.error_message} <Time at={job.last_failure.at} isAgo empty="" /></p>
+          {isInTrouble && <p>{means}</p>}
+          {job.error_message !== null && words !== undefined && <p>{words}</p>}
+          {job.error_message !== null && <p class="faint">{job.error_message} <Time at={job.last_failure.at} isAgo empty="" /></p>}
         </div>
       )}
     </>

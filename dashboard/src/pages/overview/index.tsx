@@ -4,7 +4,7 @@ import { useLoad } from "../../load.ts";
 import { go, href } from "../../router.ts";
 import type { Stats } from "../../stats.ts";
 import { Chart } from "../../ui/chart.tsx";
-import { Button, Choice, Heading, LoadError, Notice, SelectField, Spinner, Time } from "../../ui/index.ts";
+import { Button, Choice, Heading, LoadError, Notice, Progress, SelectField, Spinner, Time } from "../../ui/index.ts";
 import { bytes, count, duration } from "../../format.ts";
 import type { PageProps } from "../registry.ts";
 import { Attention } from "./attention.tsx";
@@ -19,8 +19,8 @@ import { Sums } from "./sums.tsx";
 export default function Overview({ query }: PageProps): JSX.Element {
   const range = rangeNamed(query.get("range"));
   const scope = query.get("scope") ?? "";
-  const { value, at, error, isLoading, reload } = useLoad(
-    `${range.name} ${scope}`, (signal) => readOverview(range, scope, signal), { everySeconds: range.refreshSeconds },
+  const { value, at, error, isLoading, progress, reload } = useLoad(
+    `${range.name} ${scope}`, (signal, tell) => readOverview(range, scope, signal, tell), { everySeconds: range.refreshSeconds },
   );
   const scopes = useScopes(scope, value?.stats);
   const show = (change: { range?: string; scope?: string }) => go(href([], { range: range.name, scope, ...change }), { replace: true });
@@ -41,7 +41,9 @@ export default function Overview({ query }: PageProps): JSX.Element {
         </p>
       </div>
       {error !== undefined && <LoadError what="The overview" error={value === undefined ? error : `${error} What is shown below is older.`} retry={reload} />}
-      {value === undefined && error === undefined && <Spinner text="Reading what came and what went …" />}
+      {value === undefined && error === undefined && (progress === undefined
+        ? <Spinner text="Reading what came and what went …" />
+        : <Progress label="Reading what came and what went" done={progress.done} of={progress.of} />)}
       {value !== undefined && (isEmpty ? <FirstSteps hasScope={scope !== ""} /> : <Filled stats={value.stats} course={value.course} range={range} />)}
     </>
   );

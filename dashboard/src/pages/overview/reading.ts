@@ -1,6 +1,7 @@
 // What the overview reads: `/stats` for figures, GraphQL for their course over time.
 
 import { graphql } from "../../api.ts";
+import type { Tell } from "../../load.ts";
 import { readStats, type Stats } from "../../stats.ts";
 import type { Series } from "../../ui/chart.tsx";
 import { statusName } from "../../words.ts";
@@ -32,11 +33,11 @@ export interface Overview {
   course: Course | undefined;
 }
 
-export async function readOverview(range: Range, scope: string, signal: AbortSignal): Promise<Overview> {
+export async function readOverview(range: Range, scope: string, signal: AbortSignal, tell: Tell): Promise<Overview> {
   const times = steps(range, Date.now());
   const stats = await readStats({ scope, since: new Date((times[0] ?? 0) * 1_000) }, signal);
   const scopes = scopesOf(stats);
-  return { stats, course: scopes.length > SCOPES_MAX ? undefined : await readCourse(range, times, scopes, signal) };
+  return { stats, course: scopes.length > SCOPES_MAX ? undefined : await readCourse(range, times, scopes, signal, tell) };
 }
 
 /** Every zone and account that anything is known of. */
@@ -57,11 +58,15 @@ function query(isZone: boolean, { dimension }: Range): string {
   } } }`;
 }
 
-async function readCourse(range: Range, times: number[], scopes: readonly string[], signal: AbortSignal): Promise<Course> {
+async function readCourse(range: Range, times: number[], scopes: readonly string[], signal: AbortSignal, tell: Tell): Promise<Course> {
   const since = new Date((times[0] ?? 0) * 1_000).toISOString();
+  const all = scopes.length + 1; // and /stats, which has been answered
+  let done = 1;
+  tell({ done, of: all });
   const answers = await eachOf(scopes, async (scope) => {
     const [kind, tag] = scope.split("/", 2);
     const data = await graphql<{ viewer: { of: Groups[] } }>(query(kind === "zones", range), { tag, since }, { signal });
+    tell({ done: (done += 1), of: all });
     return { scope, groups: data.viewer.of[0] };
   });
   const place = new Map(times.map((time, index) => [time, index]));

@@ -24,7 +24,7 @@ export default function Page({ query }: PageProps): JSX.Element {
     <>
       <Heading>Live tail</Heading>
       <p class="faint">Records as they come in, of any dataset. Ingest never waits for it; nothing is stored for it.</p>
-      <Start query={query} full={full} onWatch={watch} />
+      <Start query={query} full={full} watched={panes.map(({ session }) => session.session_id)} onWatch={watch} />
       {panes.map((watched) => <Pane key={watched.key} watched={watched} onClose={() => watching.set(watching.get().filter((one) => one !== watched))} />)}
     </>
   );

@@ -102,7 +102,7 @@ export function Pane({ watched, onClose }: PaneProps): JSX.Element {
         </span>
       </div>
       <p class="faint">
-        <Count value={feed.received} /> records, {rateText(feed.rate(performance.now()))} a second
+        <Count value={feed.received} /> record{feed.received === 1 ? "" : "s"}, {rateText(feed.rate(performance.now()))} a second
         {session.sample > 1 && <>; 1 of {session.sample.toLocaleString("en")} is shown</>}
         {session.filter !== "" && <>; filter <code>{session.filter}</code></>}
         {gaps > 0 && <>; interrupted {gaps === 1 ? "once" : `${gaps} times`}, and what came meanwhile is not here</>}

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { useLoad, useWork } from "../../load.ts";
 import { Button, Confirm, Notice, Table, TextField, Time } from "../../ui/index.ts";
 import { isScope, readDatasetFields, readDatasets, readJobs } from "../jobs/data.ts";
@@ -14,11 +14,13 @@ interface StartProps {
   query: URLSearchParams;
   /** Why no more can be watched. */
   full: string | undefined;
+  /** Ids of the sessions that are watched here. */
+  watched: readonly string[];
   onWatch: (scope: string, session: Session) => void;
 }
 
 /** What to watch. */
-export function Start({ query, full, onWatch }: StartProps): JSX.Element {
+export function Start({ query, full, watched, onWatch }: StartProps): JSX.Element {
   const [scope, setScope] = useState(query.get("scope"));
   const [dataset, setDataset] = useState(query.get("dataset") ?? "http_requests");
   const [fields, setFields] = useState<readonly string[]>();
@@ -71,15 +73,20 @@ export function Start({ query, full, onWatch }: StartProps): JSX.Element {
         {isStrict && fault !== undefined && <Notice kind="error"><p>Finish the filter: {fault}</p></Notice>}
       </div>
       <div class="actions"><Button type="submit" kind="primary" isBusy={isBusy} disabledBecause={full}>Watch</Button></div>
-      {isScoped && <Sessions scope={at} full={full} onWatch={onWatch} />}
+      {isScoped && <Sessions scope={at} full={full} watched={watched} onWatch={onWatch} />}
     </form>
   );
 }
 
 /** Sessions that others, or this browser, have open: they can be watched by several at once. */
-function Sessions({ scope, full, onWatch }: { scope: string; full: string | undefined; onWatch: (scope: string, session: Session) => void }): JSX.Element | null {
+function Sessions({ scope, full, watched, onWatch }: Omit<StartProps, "query"> & { scope: string }): JSX.Element | null {
   const { value, reload } = useLoad(`sessions ${scope}`, async (signal) => await listSessions(scope, signal), { everySeconds: EVERY_SECONDS });
   const [ending, setEnding] = useState<Session>();
+  const watchedBefore = useRef(watched.length);
+  useEffect(() => {
+    if (watchedBefore.current !== watched.length) reload();
+    watchedBefore.current = watched.length;
+  }, [watched.length]);
   if (value === undefined || value.length === 0) return null;
   return (
     <>
@@ -94,8 +101,10 @@ function Sessions({ scope, full, onWatch }: { scope: string; full: string | unde
             title: <span class="unseen">Actions</span>,
             cell: (session) => (
               <span class="actions">
-                <Button onClick={() => onWatch(scope, session)} disabledBecause={full} label={`Watch session ${session.id} too`}>Watch session {session.id} too</Button>
-                <Button kind="danger" onClick={() => setEnding(session)} label={`End session ${session.id} …`}>End session {session.id} …</Button>
+                {watched.includes(session.session_id)
+                  ? <span class="faint">watched here</span>
+                  : <Button onClick={() => onWatch(scope, session)} disabledBecause={full}>Watch session {session.id} too</Button>}
+                <Button kind="danger" onClick={() => setEnding(session)}>End session {session.id} …</Button>
               </span>
             ),
           },

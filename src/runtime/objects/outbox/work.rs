@@ -67,7 +67,7 @@ pub(super) fn mark_of(job: &Job) -> String {
 /// What one push of a job may hold.
 fn limits_of(job: &Job) -> PushLimits {
     let limits = PushLimits {
-        rate: rate_of(job),
+        rate: Rate::of(job.replay.as_ref()),
         ..PushLimits::new(
             job.max_upload_bytes,
             job.max_upload_records,
@@ -78,18 +78,6 @@ fn limits_of(job: &Job) -> PushLimits {
         Some(conf) => limits.within(&destination::limits(&conf)),
         // It is not pushed to before it can be read.
         None => limits,
-    }
-}
-
-/// How fast the queue of a replay may be pushed.
-fn rate_of(job: &Job) -> Rate {
-    let Some(replay) = &job.replay else {
-        return Rate::default();
-    };
-    let gap = |pushes: f64| (1_000.0 / pushes.max(0.001)) as u64;
-    Rate {
-        max_bytes_per_sec: replay.max_bytes_per_second,
-        push_gap_millis: replay.max_pushes_per_second.map_or(0, gap),
     }
 }
 

@@ -190,10 +190,9 @@ export function parseDestination(text: string): Destination | undefined {
   return { scheme: scheme.toLowerCase(), front, given };
 }
 
-/** The string of a form. Parameters without a value are left out. */
+/** The string of a form. */
 export function printDestination({ scheme, front, given }: Destination): string {
   const query = given
-    .filter(({ value, written }) => written !== undefined || (value !== undefined && value !== ""))
     .map(({ name, value, written }) => written ?? `${encodeText(name)}=${encode(value ?? "")}`)
     .join("&");
   return `${scheme}://${front.trim()}${query === "" ? "" : `?${query}`}`;
@@ -226,6 +225,10 @@ export function withGiven(destination: Destination, name: string, value: string)
   if (old.value === value) return destination;
   return { ...destination, given: given.map((one) => (one === old ? { name: one.name, value } : one)) };
 }
+
+/** With another value for one of them, which may be empty: it stays, and can be filled in again. */
+export const withValue = (destination: Destination, of: Given, value: string): Destination =>
+  ({ ...destination, given: destination.given.map((one) => (one === of ? { name: one.name, value } : one)) });
 
 /** Headers and parameters that the form of this kind has no field for. */
 export function others(destination: Destination): Given[] {
