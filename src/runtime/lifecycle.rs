@@ -162,7 +162,7 @@ impl Run<'_> {
             tended = call(self.env, Class::Ledger, &name, "tend", &tend).await?;
         }
         let keep = LedgerKeep {
-            facts: tended.facts,
+            facts: tended.facts.unwrap_or(keep.facts),
             swept_at: match tended.sweep {
                 Some(_) => Some(self.at),
                 None => keep.swept_at,
