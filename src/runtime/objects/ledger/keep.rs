@@ -30,8 +30,8 @@ pub struct Tend {
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Tended {
-    /// Its rows.
-    pub facts: LedgerFacts,
+    /// Its rows; `None` while the sweep goes on.
+    pub facts: Option<LedgerFacts>,
     /// Where the sweep goes on.
     pub going: Option<Going>,
     /// What the sweep has found, if it has ended.
@@ -63,14 +63,24 @@ pub(super) fn expires(object: &str) -> bool {
 
 impl Ledger {
     pub(super) async fn tend(&self, tend: Tend) -> Result<Tended> {
-        self.expire(&tend.retention, tend.now_millis)?;
-        self.remove_rows(&tend.retention, tend.now_millis)?;
+        // Once for a sweep, however many calls it takes: each scans all rows.
+        if tend
+            .going
+            .as_ref()
+            .is_none_or(|going| *going == Going::default())
+        {
+            self.expire(&tend.retention, tend.now_millis)?;
+            self.remove_rows(&tend.retention, tend.now_millis)?;
+        }
         let (going, sweep) = match tend.going {
             Some(going) => self.sweep(going, &tend.retention, tend.now_millis).await?,
             None => (None, None),
         };
         Ok(Tended {
-            facts: self.facts()?,
+            facts: match going {
+                Some(_) => None,
+                None => Some(self.facts()?),
+            },
             going,
             sweep,
         })
