@@ -190,7 +190,7 @@ fn what_can_not_be_followed_is_named() {
             "start=1&end=2&dataset=dns_logs&timestamps=soon",
             "timestamps must be",
         ),
-        ("start=1&end=2&dataset=dns_logs&sample=2", "sample: "),
+        ("start=1&end=2&dataset=dns_logs&sample=2", "sample must be"),
         (
             "start=1&end=2&dataset=dns_logs&count=0",
             "count: must be a number from 1",
