@@ -29,8 +29,8 @@ use worker::{Bucket, Env, Result};
 /// Ledgers, and outboxes, that one run looks after. Each is some calls of its own, and a run may make 1,000.
 const LOOKS_PER_RUN: u64 = 20;
 
-/// Calls that one ledger with many objects gets in one run; it goes on in the next one.
-const CALLS_PER_LEDGER: usize = 10;
+/// Calls that one ledger gets in one run: a page of up to 1,000 objects each. One with more goes on in the next run.
+const CALLS_PER_LEDGER: usize = 20;
 
 /// Pages of the spool that one run looks at: up to 1,000 objects each.
 const SPOOL_PAGES_PER_RUN: usize = 5;

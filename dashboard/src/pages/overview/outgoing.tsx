@@ -34,12 +34,18 @@ export function Outgoing({ jobs, attempts }: Props): JSX.Element {
         { title: "Delivered", isNumber: true, cell: ({ delivered }) => <Count value={delivered.records} /> },
         { title: "Waiting", isNumber: true, cell: (job) => <Backlog job={job} /> },
         { title: "Lag", isNumber: true, cell: ({ lag_seconds }) => (lag_seconds === null ? "–" : duration(lag_seconds)) },
-        { title: "Dead", isNumber: true, cell: ({ dead }) => <Count value={dead.records} /> },
+        { title: "Dead", isNumber: true, cell: (job) => <Dead job={job} /> },
         { title: "Last success", cell: ({ last_success }) => <Time at={last_success} isAgo /> },
         { title: "Last error", cell: (job) => <LastError job={job} /> },
       ]}
     />
   );
+}
+
+function Dead({ job }: { job: JobStats }): JSX.Element {
+  const count = <Count value={job.dead.records} />;
+  if (job.dead.records === 0 || job.deleted) return count;
+  return <a href={href(["dead-letters"], { job: `${job.scope}/${job.id}` })}>{count}<span class="unseen"> dead letters of {jobName(job)}</span></a>;
 }
 
 function Pushes({ byStatus }: { byStatus: Map<number, number> | undefined }): JSX.Element {

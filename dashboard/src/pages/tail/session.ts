@@ -51,6 +51,12 @@ const ENDS: Readonly<Record<number, string>> = {
 /** Seconds before the next attempt: doubled each time, up to the last one. */
 const WAITS = [1, 2, 4, 8, 15, 30];
 
+/** Between two acknowledgements: each is billed as a twentieth of a request. */
+const ACK_MILLIS = 100;
+
+/** How often the session's object is asked whether it is there (`ping`, which the runtime answers without waking it). */
+const PING_MILLIS = 20_000;
+
 interface Listener {
   onState: (state: LinkState) => void;
   /** Returns what is to be acknowledged. */
@@ -66,30 +72,48 @@ export function follow(scope: string, session: Session, { onState, onMessage }: 
 
   const connect = () => {
     window.clearTimeout(timer);
+    socket?.close();
     onState({ kind: "connecting" });
     let wasOpen = false;
+    let isAsked = false;
     const current = new WebSocket(addressOf(session));
     socket = current;
+    const acknowledge = acknowledger(current);
+    // A connection of which a part is gone looks like one on which nothing comes.
+    const pulse = window.setInterval(() => {
+      if (current.readyState !== WebSocket.OPEN) return;
+      if (!isAsked) {
+        isAsked = true;
+        return current.send("ping");
+      }
+      window.clearInterval(pulse);
+      current.close();
+      void lost(current, 1006, true);
+    }, PING_MILLIS);
     current.onopen = () => {
       wasOpen = true;
       attempts = 0;
       onState({ kind: "live" });
     };
     current.onmessage = ({ data }: MessageEvent<unknown>) => {
+      isAsked = false;
       const mark = typeof data === "string" ? onMessage(data) : undefined;
-      // What is not read is not acknowledged, and then the Worker sends no more.
-      if (mark !== undefined && current.readyState === WebSocket.OPEN) current.send(JSON.stringify({ ack: mark }));
+      if (mark !== undefined) acknowledge(mark);
     };
-    current.onclose = ({ code }) => void lost(current, code, wasOpen);
+    current.onclose = ({ code }) => {
+      window.clearInterval(pulse);
+      void lost(current, code, wasOpen);
+    };
   };
 
   const lost = async (of: WebSocket, code: number, wasOpen: boolean) => {
     if (isClosed || of !== socket) return;
+    socket = undefined;
     const end = ENDS[code];
     if (end !== undefined) return onState({ kind: "ended", why: end });
     // A browser does not tell why it could not connect: the session may be over.
     const why = wasOpen ? "The connection was lost." : await reason(scope, session);
-    if (isClosed || of !== socket) return;
+    if (isClosed || socket !== undefined) return;
     if (why === undefined) return onState({ kind: "ended", why: "The session is over." });
     const seconds = WAITS[Math.min(attempts, WAITS.length - 1)] ?? 30;
     attempts += 1;
@@ -108,6 +132,22 @@ export function follow(scope: string, session: Session, { onState, onMessage }: 
       attempts = 0;
       connect();
     },
+  };
+}
+
+/** Acknowledges the newest mark, now or soon. What is not read is not acknowledged, and then the Worker sends no more. */
+function acknowledger(socket: WebSocket): (mark: number) => void {
+  let newest = 0;
+  let sentAt = Number.NEGATIVE_INFINITY;
+  let timer: number | undefined;
+  const send = () => {
+    timer = undefined;
+    sentAt = performance.now();
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: newest }));
+  };
+  return (mark) => {
+    newest = mark;
+    timer ??= window.setTimeout(send, Math.max(0, sentAt + ACK_MILLIS - performance.now()));
   };
 }
 
