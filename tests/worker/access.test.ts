@@ -137,7 +137,7 @@ describe("Cloudflare Access", () => {
   });
 });
 
-describe("the page behind Cloudflare Access", { skip: noBrowser }, () => {
+describe("the page behind Cloudflare Access", { skip: noBrowser, concurrency: true }, () => {
   let team: AccessTeam;
   let worker: TestWorker;
   let browser: TestBrowser;
@@ -194,7 +194,7 @@ describe("the page behind Cloudflare Access", { skip: noBrowser }, () => {
   });
 });
 
-describe("the keys of Cloudflare Access", () => {
+describe("the keys of Cloudflare Access", { concurrency: true }, () => {
   async function setUp(context: TestContext) {
     const team = await AccessTeam.start();
     const worker = await TestWorker.start({ ...VARS, ACCESS_TEAM_DOMAIN: team.url });

@@ -42,7 +42,7 @@ describe("what a tail keeps", () => {
   });
 });
 
-describe("the page of the live tail", { skip: noBrowser }, () => {
+describe("the page of the live tail", { skip: noBrowser, concurrency: 3 }, () => {
   let worker: TestWorker;
   let browser: TestBrowser;
   before(async () => {
