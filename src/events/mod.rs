@@ -69,8 +69,8 @@ pub const OVERWRITTEN: &str = "overwritten";
 /// First wait before an event is looked at again, in seconds; it doubles.
 const RETRY_SECS: u64 = 5;
 
-/// When an event should come again that could not be taken now, in seconds: between half and all of what doubles from
-/// [`RETRY_SECS`] to `most`. `attempts`: how often it has come; `draw`: from 0 to 1, so that many do not come back at once.
+/// When an event should come again that could not be taken now, in seconds: between half and all of what doubles from 5 s
+/// to `most`. `attempts`: how often it has come; `draw`: from 0 to 1, so that many do not come back at once.
 #[must_use]
 pub fn retry_secs(attempts: u64, most: u64, draw: f64) -> u64 {
     let doublings = u32::try_from(attempts.saturating_sub(1).min(16)).unwrap_or(16);
