@@ -47,6 +47,8 @@ const PAUSE_MILLIS = values.quick ? 300 : 3_000;
 const LOOKUPS = values.quick ? 5 : 30;
 
 const persistDir = mkdtempSync(join(tmpdir(), "logpush-edge-bench-logs-"));
+// Ended from outside, it ends its Worker: that listens to the exit.
+process.once("SIGTERM", () => process.exit(143));
 let shared: WorkerProcess | undefined;
 const start = async () => {
   if (shared) return shared;
@@ -134,6 +136,7 @@ async function retrievals(): Promise<Retrieval[]> {
         cpu_ms: cpu === undefined || cpuAfter === undefined ? null : cpuAfter - cpu,
         wasm_mib: rounded(wasm_memory_bytes / MIB, 1), rss_mib: rss === undefined ? null : rounded(rss / MIB, 0),
       });
+      console.error(JSON.stringify(found.at(-1)));
     } finally {
       await stop(worker);
     }

@@ -46,19 +46,23 @@ function main(args: string[]): number {
   const wrong = mistakes(config.vars);
   if (wrong.length > 0) throw new Advice(`${wrong.join("\n")}\nMend [vars] in wrangler.toml; nothing was changed.`);
   if (values.check || (values["when-configured"] && !isConfigured(config.vars))) return 0;
-  const buckets = config.r2_buckets as { binding: string; bucket_name?: string }[];
-  const bucket = buckets.find(({ binding }) => binding === "ARCHIVE")?.bucket_name;
+  const buckets = config.r2_buckets as { binding: string; bucket_name?: string; jurisdiction?: string }[];
+  const archive = buckets.find(({ binding }) => binding === "ARCHIVE");
+  const bucket = archive?.bucket_name;
   if (bucket === undefined) throw new Advice("wrangler.toml names no bucket for the binding ARCHIVE.");
+  // The same account, and the same bucket, as a deployment has.
+  const where = Object.entries({ "--jurisdiction": archive?.jurisdiction, "--config": values.config, "--env": values.env });
+  const flags = where.flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
   const wanted = rules(config.vars);
   const text = `${JSON.stringify({ rules: wanted }, null, 2)}\n`;
   if (values.print) {
     process.stdout.write(text);
-    say(`wrangler r2 bucket lifecycle set ${bucket} --file FILE --force`);
+    say(["wrangler r2 bucket lifecycle set", bucket, "--file FILE --force", ...flags].join(" "));
     say(`${NEVER_BY_AGE} has no rule: the Worker deletes what no queue refers to any more.`);
     return 0;
   }
   if (!values.replace) {
-    const list = spawnSync("wrangler", ["r2", "bucket", "lifecycle", "list", bucket], { encoding: "utf8" });
+    const list = spawnSync("wrangler", ["r2", "bucket", "lifecycle", "list", bucket, ...flags], { encoding: "utf8" });
     if (list.status !== 0) throw new Advice(`${list.stdout}${list.stderr}\nThe rules of ${bucket} could not be read; none were changed.`);
     const others = foreign(list.stdout);
     if (others.length > 0) {
@@ -72,7 +76,8 @@ Run \`npm run lifecycle -- --replace\` to do so, or set the rules by hand: \`npm
     const file = join(folder, "rules.json");
     writeFileSync(file, text);
     // `--force` answers the one question that is left, and --replace or the look at the rules has answered that.
-    const set = spawnSync("wrangler", ["r2", "bucket", "lifecycle", "set", bucket, "--file", file, "--force"], { stdio: "inherit" });
+    const args = ["r2", "bucket", "lifecycle", "set", bucket, "--file", file, "--force", ...flags];
+    const set = spawnSync("wrangler", args, { stdio: "inherit" });
     return set.status ?? 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -83,16 +83,18 @@ fn what_is_no_token_is_refused_without_a_word_of_it() {
     }
 }
 
+/// `aud`, `iss`, `exp`, how far `nbf` is from now, and what comes of it.
+type Case = (
+    &'static str,
+    &'static str,
+    u64,
+    Option<i64>,
+    Result<(), AccessRefusal>,
+);
+
 #[test]
 fn a_token_must_be_for_us_from_our_team_and_valid_now_give_or_take_a_minute() {
-    type Case<'t> = (
-        &'t str,
-        &'t str,
-        u64,
-        Option<i64>,
-        Result<(), AccessRefusal>,
-    );
-    let table: [Case<'_>; 14] = [
+    let table: [Case; 14] = [
         (r#"["aud-1"]"#, ISSUER, NOW + 1, Some(0), Ok(())),
         (r#""aud-2""#, ISSUER, NOW + 1, None, Ok(())),
         (r#"["x","aud-2"]"#, ISSUER, NOW + 1, None, Ok(())),

@@ -292,6 +292,7 @@ pub fn listed(row: &BatchRow) -> Value {
         "invalid_lines": row.invalid_lines,
         "received": time::rfc3339_millis(row.received_at_millis),
         "batch_id": row.batch_id,
+        "expired": row.expired,
     })
 }
 

@@ -143,21 +143,25 @@ mod tests {
 
     #[test]
     fn what_is_on_one_side_only_is_found_unless_it_may_be_so() {
-        let table: [(&[&str], &[&str], &[&str], &[&str]); 7] = [
-            (&["a", "b", "c"], &["a", "b", "c"], &[], &[]),
-            (&["a", "b", "c"], &["b"], &["a", "c"], &[]),
-            (&["b"], &["a", "b", "c"], &[], &["a", "c"]),
-            (&[], &["a", "b"], &[], &["a", "b"]),
-            (&["a", "b"], &[], &["a", "b"], &[]),
-            (&["a-young", "b"], &["b", "c-old"], &[], &[]),
-            (&["a", "c"], &["b", "d"], &["a", "c"], &["b", "d"]),
+        // What is listed, what is known, which are orphans, and what is missing.
+        let table = [
+            ("a b c", "a b c", "", ""),
+            ("a b c", "b", "a c", ""),
+            ("b", "a b c", "", "a c"),
+            ("", "a b", "", "a b"),
+            ("a b", "", "a b", ""),
+            ("a-young b", "b c-old", "", ""),
+            ("a c", "b d", "a c", "b d"),
         ];
-        for (there, known, orphaned, lost) in table {
+        for columns in table {
+            let keys = |text: &'static str| text.split_whitespace().collect::<Vec<&str>>();
+            let (there, known) = (keys(columns.0), keys(columns.1));
+            let (orphaned, lost) = (keys(columns.2), keys(columns.3));
             let (mut orphans, mut missing) = (Found::default(), Found::default());
-            let there = listed(there);
+            let there = listed(&there);
             let counted = compare(
                 &there,
-                &rows(known),
+                &rows(&known),
                 None,
                 BOUNDS,
                 &mut orphans,

@@ -182,8 +182,9 @@ pub struct Dataset {
     /// Its name.
     #[serde(rename = "dataset")]
     pub name: String,
-    /// Which scope Logpush documents it for; the file of one that is there for both says so for each.
-    scope: CatalogueScope,
+    /// Which scope Logpush documents it for; one that is there for both has a file for each.
+    #[serde(default)]
+    scope: Option<CatalogueScope>,
     /// The field that holds the record's time.
     #[serde(default)]
     pub timestamp_field: Option<String>,
@@ -216,11 +217,11 @@ impl Dataset {
     /// Whether Logpush documents it for this kind of scope. Of others it may come all the same.
     #[must_use]
     pub fn is_documented_for(&self, kind: ScopeKind) -> bool {
-        let documented = match self.scope {
-            CatalogueScope::Zone => ScopeKind::Zone,
-            CatalogueScope::Account => ScopeKind::Account,
-        };
-        documented == kind
+        match self.scope {
+            Some(CatalogueScope::Zone) => kind == ScopeKind::Zone,
+            Some(CatalogueScope::Account) => kind == ScopeKind::Account,
+            None => false,
+        }
     }
 
     /// The known field that `name` most probably means.
@@ -315,6 +316,12 @@ mod tests {
             let time = dataset.timestamp_field.as_deref().unwrap();
             assert!(dataset.fields.contains_key(time), "{name}: {time}");
             assert!(TIMESTAMP_CANDIDATES.contains(&time), "{name}: {time}");
+            let kinds = [ScopeKind::Zone, ScopeKind::Account];
+            assert!(
+                kinds.iter().any(|kind| Dataset::find(*kind, name)
+                    .is_some_and(|found| found.is_documented_for(*kind))),
+                "{name}"
+            );
         }
     }
 

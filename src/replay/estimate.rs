@@ -32,8 +32,8 @@ const ROWS_PER_PUSH: u64 = 8;
 /// several, and count as one.
 const REQUESTS_PER_BATCH: u64 = 3;
 
-/// Seconds that a batch takes to be opened and handed over, and a GB to be read, in one object: R2's first byte and two
-/// calls; docs/performance.md.
+/// Seconds that a batch takes to be opened and handed over, and a GB to be read, in one object: R2's first byte and
+/// three calls, at the 30 ms and 10 ms that docs/cost.md assumes; and twice the CPU of the latter.
 const SECS_PER_BATCH: f64 = 0.06;
 const SECS_PER_GB: f64 = 2.0;
 

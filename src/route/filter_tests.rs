@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// One field of each type.
 fn schema() -> Dataset {
-    serde_json::from_value(json!({"dataset": "test", "fields": {
+    serde_json::from_value(json!({"dataset": "test", "scope": "zone", "fields": {
         "String": {"type": "string"}, "Int": {"type": "int"}, "Float": {"type": "float"}, "Bool": {"type": "bool"},
         "Strings": {"type": "array[string]"}, "Ints": {"type": "array[int]"}, "Time": {"type": "int or string"},
     }}))

@@ -29,8 +29,8 @@ use worker::{Bucket, Env, Result};
 /// Ledgers, and outboxes, that one run looks after. Each is some calls of its own, and a run may make 1,000.
 const LOOKS_PER_RUN: u64 = 20;
 
-/// Calls that one ledger with many objects gets in one run; it goes on in the next one.
-const CALLS_PER_LEDGER: usize = 10;
+/// Calls that one ledger gets in one run: a page of up to 1,000 objects each. One with more goes on in the next run.
+const CALLS_PER_LEDGER: usize = 20;
 
 /// Pages of the spool that one run looks at: up to 1,000 objects each.
 const SPOOL_PAGES_PER_RUN: usize = 5;
@@ -110,17 +110,21 @@ impl Run<'_> {
             limit: LOOKS_PER_RUN,
         };
         let due: Due = registry(self.env, "due", &query).await?;
-        if schedule::is_daily_due(due.walk.walked_at, self.at) {
-            self.walk(due.walk).await?;
+        // What fails keeps nothing else waiting, and is due again in the next run.
+        if schedule::is_daily_due(due.walk.walked_at, self.at)
+            && let Err(e) = self.walk(due.walk).await
+        {
+            worker::console_error!("walking over the days of the archive: {e}");
         }
-        if due.spool.going.is_some() || schedule::is_daily_due(due.spool.swept_at, self.at) {
-            self.sweep_spool(due.spool).await?;
+        if (due.spool.going.is_some() || schedule::is_daily_due(due.spool.swept_at, self.at))
+            && let Err(e) = self.sweep_spool(due.spool).await
+        {
+            worker::console_error!("sweeping the spool: {e}");
         }
         for job in due.jobs {
             if self.is_over() {
                 return Ok(());
             }
-            // One that does not answer keeps nobody else waiting.
             if let Err(e) = self.look_after_job(&job).await {
                 worker::console_error!("looking after job {}: {e}", job.id);
             }
@@ -158,7 +162,7 @@ impl Run<'_> {
             tended = call(self.env, Class::Ledger, &name, "tend", &tend).await?;
         }
         let keep = LedgerKeep {
-            facts: tended.facts,
+            facts: tended.facts.unwrap_or(keep.facts),
             swept_at: match tended.sweep {
                 Some(_) => Some(self.at),
                 None => keep.swept_at,

@@ -27,14 +27,15 @@ export * from "./index.js";
 
 const failures = new Map();
 const failing = (Base, name) => class extends Base {
-  fetch(request) {
+  async fetch(request) {
     const what = name + new URL(request.url).pathname + " of " + request.headers.get("x-instance");
-    for (const [told, left] of failures) {
-      if (!what.startsWith(told) || left === 0) continue;
-      failures.set(told, left - 1);
+    for (const [told, failure] of failures) {
+      if (!what.startsWith(told) || failure.times === 0) continue;
+      failure.times -= 1;
+      if (failure.isDone) await super.fetch(request);
       return new Response("told to fail", { status: 500 });
     }
-    return super.fetch(request);
+    return await super.fetch(request);
   }
 };
 export const Ledger = failing(built.Ledger, "Ledger");
@@ -46,7 +47,7 @@ export default class extends built.default {
     switch (pathname) {
       ${PUT_AND_SEND}
       case "/test/fail":
-        failures.set(searchParams.get("what"), Number(searchParams.get("times")));
+        failures.set(searchParams.get("what"), { times: Number(searchParams.get("times")), isDone: searchParams.has("done") });
         return Response.json({});
       default:
         return super.fetch(request);
@@ -123,9 +124,9 @@ export class EventSource {
     await this.#post("send", JSON.stringify(messages));
   }
 
-  /** The next so many calls fail that begin so: `Ledger/commit of zones/…`. */
-  async fail(what: string, times: number): Promise<void> {
-    await this.#post(`fail?what=${encodeURIComponent(what)}&times=${times}`);
+  /** The next so many calls fail that begin so: `Ledger/commit of zones/…`. `isDone`: only the answer is lost. */
+  async fail(what: string, times: number, isDone = false): Promise<void> {
+    await this.#post(`fail?what=${encodeURIComponent(what)}&times=${times}${isDone ? "&done" : ""}`);
   }
 }
 

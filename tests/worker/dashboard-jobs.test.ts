@@ -320,6 +320,7 @@ describe("jobs on the page", { skip: noBrowser }, () => {
       assert.equal(await page.getByLabel("Destination string").inputValue(), siem.plain("REDACTED"));
       assert.ok(!(await page.content()).includes(KEY));
       await eventually("the preview", async () => (await figure(page)).startsWith("5 of 40 records"));
+      assert.equal(await page.locator(".field-error").count(), 0);
       for (const control of await page.locator(".job-fields :is(input, select, textarea)").all()) {
         assert.ok(await control.isDisabled());
       }

@@ -28,7 +28,7 @@ const digits = (value: number) => value.toLocaleString("en");
 
 const isThere = async (page: Page) => await page.getByRole("heading", { name: "What goes out" }).waitFor();
 
-describe("the overview", { skip: noBrowser }, () => {
+describe("the overview", { skip: noBrowser, concurrency: 3 }, () => {
   let [worker, empty, browser, siem, lake]: [TestWorker, TestWorker, TestBrowser, Siem, Siem] = [] as never;
   const zone = freshScope();
   let jobs: { well: any; refused: any };

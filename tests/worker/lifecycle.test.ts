@@ -43,7 +43,7 @@ async function batchesOf(worker: TestWorker, ledger: string): Promise<any[]> {
   return await worker.callObject("LEDGER", ledger, "batches", query);
 }
 
-describe("what is stored", () => {
+describe("what is stored", { concurrency: 3 }, () => {
   test("objects without a row and rows without an object are found, named, and left as they are", async (context) => {
     const { worker, runAt, kept } = await setUp(context);
     const scope = freshScope();
@@ -87,25 +87,25 @@ describe("what is stored", () => {
     assert.equal((await worker.stats()).reconciliation.holds, true);
   });
 
-  test("more objects than one page and one call hold are compared to the last one", async (context) => {
-    const { worker, runAt, kept } = await setUp(context);
-    const scope = freshScope();
-    const { ledger, object } = await pushed(worker, scope, 0);
-    const key = (n: number) => `${ledger}/2026${String(n).padStart(6, "0")}.log.gz`;
-    const count = 1_100;
-    for (let n = 0; n < count; n += 100) await Promise.all(Array.from({ length: 100 }, (_, i) => worker.put(key(n + i), Buffer.from("x"))));
-    await runAt(3, 1);
-    const found = await kept(scope);
-    assert.deepEqual([found.objects, found.orphans.count, found.missing.count], [count + 1, count, 0]);
-    assert.equal(found.orphans.named.length, 5);
-    assert.deepEqual(await worker.keys(object), [object]);
-  });
-
-  test("a quiet day is looked at again after a month, or when another retention is set", async (context) => {
+  test("a quiet day is looked at again after a month, or when another retention is set, and a sweep goes on where it was", async (context) => {
     const { worker, runAt } = await setUp(context);
     const scope = freshScope();
-    await pushed(worker, scope, 0);
+    const { ledger, object } = await pushed(worker, scope, 0);
     await runAt(3);
+    // What a call does of which the one before it has looked at everything up to a key.
+    const keys = ["a", "c", "e"].map((name) => `${ledger}/${name}.log.gz`);
+    for (const key of keys) await worker.put(key, Buffer.from("x"));
+    const retention = { raw_days: null, quarantine_days: null, dead_letters_days: null, rows_days: null, spool_orphan_days: 7 };
+    const tend = async (going: unknown) =>
+      await worker.callObject("LEDGER", ledger, "tend", { now_millis: Date.now() + 9 * DAY_MILLIS, retention, going });
+    const first = await tend({ stage: "raw", after: `${ledger}/b`, found: {} });
+    assert.deepEqual([first.going.stage, first.going.after, first.sweep], ["quarantine", "", null]);
+    assert.deepEqual(first.going.found.orphans, { count: 2, bytes: 2, named: keys.slice(1) });
+    const { sweep, going, facts } = await tend(first.going);
+    assert.deepEqual([sweep.orphans.count, sweep.objects, sweep.missing.count, going, facts.rows], [2, 2, 0, null, 1]);
+    const whole = await tend({});
+    assert.deepEqual([whole.going.found.objects, whole.going.found.orphans.named], [4, keys]);
+    assert.ok(!whole.going.found.missing.named.includes(object));
     // What the registry is told when the deployment has another retention.
     const due = async (raw_days: number | null) => {
       const retention = JSON.stringify({ raw_days, quarantine_days: null, dead_letters_days: null, rows_days: null, spool_orphan_days: 7 });
@@ -344,7 +344,7 @@ esac
   test("are set as a whole, when nobody else has set any", async (context) => {
     const { done, calls, set } = await lifecycle(context, "name:  Default Multipart Abort Rule\n", ALL, []);
     assert.equal(done.status, 0, done.stderr);
-    assert.match(calls, /^r2 bucket lifecycle list logpush-edge-archive\nr2 bucket lifecycle set logpush-edge-archive --file \S+ --force\n$/);
+    assert.match(calls, /^r2 bucket lifecycle list logpush-edge-archive --config \S+\nr2 bucket lifecycle set logpush-edge-archive --file \S+ --force --config \S+\n$/);
     assert.deepEqual(set(), { rules: rules(ALL) });
   });
 

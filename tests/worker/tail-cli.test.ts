@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -52,6 +53,40 @@ class Run {
     assert.ok(!this.stderr.includes(SECRETS.READ_TOKEN));
     assert.doesNotMatch(this.stderr, /sessions\/[0-9a-f]{32}/);
     return code.code;
+  }
+}
+
+/** A way to the Worker that can be cut. */
+class Between {
+  readonly url: string;
+  readonly #open = new Set<Socket>();
+
+  private constructor(server: Server) {
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  static async start(context: TestContext, port: number): Promise<Between> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const between = new Between(server);
+    server.on("connection", (near) => {
+      const far = connect(port, "127.0.0.1");
+      for (const socket of [near, far]) {
+        between.#open.add(socket);
+        socket.on("error", () => {}).on("close", () => between.#open.delete(socket));
+      }
+      near.pipe(far).pipe(near);
+    });
+    context.after(() => {
+      between.cut();
+      server.close();
+    });
+    return between;
+  }
+
+  /** Breaks every connection; new ones go through. */
+  cut(): void {
+    for (const socket of this.#open) socket.destroy();
   }
 }
 
@@ -137,11 +172,26 @@ describe("npm run tail", { concurrency: 3 }, () => {
     assert.equal(await run.ended(), 0, run.stderr);
   });
 
-  test("connects again when the object of its session was out of memory", async (context) => {
+  test("goes on when the object of its session was out of memory", async (context) => {
     const scope = freshScope();
     const run = new Run(context, ["http_requests", "--scope", scope]);
     await run.watching();
     await worker.evict("Tail");
+    await push(scope, 2);
+    await eventually("what came", () => run.records.length === 2);
+    run.child.kill("SIGINT");
+    assert.equal(await run.ended(), 0, run.stderr);
+  });
+
+  test("connects again when the connection breaks, and says that it did", async (context) => {
+    const scope = freshScope();
+    const between = await Between.start(context, Number(new URL(worker.url).port));
+    const run = new Run(context, ["http_requests", "--scope", scope, "--url", between.url]);
+    await run.watching();
+    between.cut();
+    await run.watching(2);
+    assert.match(run.stderr, /· the connection broke \(1006.*connecting again/);
+    assert.equal((await sessions(scope)).length, 1);
     await push(scope, 2);
     await eventually("what came", () => run.records.length === 2);
     run.child.kill("SIGINT");

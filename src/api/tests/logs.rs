@@ -190,7 +190,7 @@ fn what_can_not_be_followed_is_named() {
             "start=1&end=2&dataset=dns_logs&timestamps=soon",
             "timestamps must be",
         ),
-        ("start=1&end=2&dataset=dns_logs&sample=2", "sample: "),
+        ("start=1&end=2&dataset=dns_logs&sample=2", "sample must be"),
         (
             "start=1&end=2&dataset=dns_logs&count=0",
             "count: must be a number from 1",
@@ -328,7 +328,7 @@ fn an_object_is_shown_with_its_times_and_counts() {
     let expected = json!({
         "name": "zones/z1/dns_logs/20220606/x.log.gz", "size": 10, "start": "2022-06-06T16:00:00.004Z",
         "end": "2022-06-06T16:00:01Z", "records": 3, "bytes": 40, "invalid_lines": 1,
-        "received": "2022-06-06T16:00:05Z", "batch_id": "ab",
+        "received": "2022-06-06T16:00:05Z", "batch_id": "ab", "expired": false,
     });
     assert_eq!(listed(&row), expected);
 }

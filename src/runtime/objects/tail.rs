@@ -231,26 +231,30 @@ impl Tail {
         for socket in self.viewers(None) {
             let _ = socket.close(Some(why.code()), Some(why.reason()));
         }
-        let stored: Option<String> = self.state.storage().get(SESSION).await?;
+        let storage = self.state.storage();
+        let stored: Option<String> = storage.get(SESSION).await?;
         *self.session.borrow_mut() = None;
-        if let Some(session) = stored {
-            let session: Session = read_json(&session)?;
-            let ending = Ending::Id(session.session_id);
-            let ended: Result<Option<Session>> = call(
-                &self.env,
-                Class::Registry,
-                REGISTRY_NAME,
-                "end-session",
-                &ending,
-            )
-            .await;
-            if let Err(e) = ended {
-                // Its row ends with its time, and lines for it find no session.
-                worker::console_warn!("session {}: {e}", session.id);
-            }
+        // Before anybody else is told: nobody may be let in meanwhile who would then be forgotten.
+        storage.delete_alarm().await?;
+        storage.delete_all().await?;
+        let Some(stored) = stored else {
+            return Ok(());
+        };
+        let session: Session = read_json(&stored)?;
+        let ending = Ending::Id(session.session_id);
+        let ended: Result<Option<Session>> = call(
+            &self.env,
+            Class::Registry,
+            REGISTRY_NAME,
+            "end-session",
+            &ending,
+        )
+        .await;
+        if let Err(e) = ended {
+            // Its row goes when its time is over, or when lines for it find no session.
+            worker::console_warn!("session {}: {e}", session.id);
         }
-        self.state.storage().delete_alarm().await?;
-        self.state.storage().delete_all().await
+        Ok(())
     }
 }
 

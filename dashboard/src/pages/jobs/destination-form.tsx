@@ -54,7 +54,7 @@ export function DestinationForm({ scope, conf, onChange, error, isStrict, canWri
             onInput={(front) => edit({ ...read, front: front.replace(/[?#].*$/s, "") })} error={faultShown("")}
           />
           <div class="job-grid">
-            {kind.parts.map((part) => <PartField key={part.name} part={part} value={valueOfPart(read, part)} error={faultShown(part.name)} onInput={(value) => edit(withPart(read, part, value))} />)}
+            {kind.parts.map((part) => <PartField key={part.name} part={part} value={valueOfPart(read, part)} error={faultShown(part.name)} canWrite={canWrite} onInput={(value) => edit(withPart(read, part, value))} />)}
           </div>
           {(kind.isOpen || others(read).length > 0) && <Others read={read} edit={edit} />}
         </>
@@ -77,7 +77,7 @@ export function DestinationForm({ scope, conf, onChange, error, isStrict, canWri
   );
 
   function faultShown(name: string): string | undefined {
-    const fault = faults.get(name);
+    const fault = canWrite ? faults.get(name) : undefined;
     // "Required" is no news to somebody who has just begun.
     return isStrict || (fault !== undefined && !/required|^Enter (host|bucket|binding|account)/i.test(fault)) ? fault : undefined;
   }
@@ -93,14 +93,14 @@ function Refusal({ title, message }: { title: string; message: string }): JSX.El
   );
 }
 
-function PartField({ part, value, error, onInput }: { part: Part; value: string; error: string | undefined; onInput: (value: string) => void }): JSX.Element {
+function PartField({ part, value, error, canWrite, onInput }: { part: Part; value: string; error: string | undefined; canWrite: boolean; onInput: (value: string) => void }): JSX.Element {
   if (part.options !== undefined) {
     const options = part.options.includes(value) || value === "" ? part.options : [...part.options, value];
     return <SelectField label={part.label} hint={part.hint} value={value === "" ? (part.options[0] ?? "") : value} onChange={onInput} options={options.map((one) => ({ value: one, text: one === "" ? "no" : one }))} />;
   }
   const label = part.isRequired === true ? `${part.label} (required)` : part.label;
   const placeholder = part.placeholder ?? (part.isSecret === true ? "${secret:NAME}" : undefined);
-  const isOpen = part.isSecret === true && value !== "" && isWrittenOut(value);
+  const isOpen = canWrite && part.isSecret === true && value !== "" && isWrittenOut(value);
   return (
     <TextField
       label={label} placeholder={placeholder} isCode value={value} onInput={onInput} error={error}

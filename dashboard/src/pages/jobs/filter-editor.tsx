@@ -84,9 +84,13 @@ function read(text: string): { root: Group; fault: string | undefined } {
   }
 }
 
+const NOTHING: Suggestions = {};
+
 /** The values that fields have in the newest batch, asked for once each. */
 function useSuggestions(scope: string, dataset: string, keys: readonly string[]): Suggestions {
-  const [known, setKnown] = useState<Record<string, readonly SuggestedValue[]>>({});
+  const of = `${scope} ${dataset}`;
+  const [state, setState] = useState<{ of: string; values: Suggestions }>({ of, values: {} });
+  const known = state.of === of ? state.values : NOTHING;
   const missing = keys.filter((key) => known[key] === undefined).sort().join("\n");
   useEffect(() => {
     if (missing === "" || scope === "" || dataset === "") return;
@@ -94,7 +98,7 @@ function useSuggestions(scope: string, dataset: string, keys: readonly string[])
     const timer = window.setTimeout(() => {
       const names = missing.split("\n");
       readValues(scope, dataset, names, abort.signal).then(
-        (values) => setKnown((old) => ({ ...old, ...values })),
+        (values) => setState((old) => ({ of, values: old.of === of ? { ...old.values, ...values } : values })),
         () => {}, // they are a help; the preview says what is wrong
       );
     }, PAUSE_MILLIS);

@@ -11,15 +11,12 @@ use crate::runtime::{archive, config};
 use serde::{Deserialize, Serialize};
 use worker::Result;
 
-/// Pages of the bucket's listing that are looked at in one call: 1,000 objects and a scan of the rows each. Batches may be
-/// committed in between.
-const PAGES_PER_CALL: usize = 2;
-
 /// Rows of batches that are removed in one transaction, and in one call.
 const REMOVED_AT_ONCE: usize = 1_000;
 const REMOVED_PER_CALL: usize = 100_000;
 
-/// What a ledger is asked to do.
+/// What a ledger is asked to do. A call looks at one page of the bucket's listing, 1,000 objects, and scans its rows for it;
+/// batches may be committed in between.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Tend {
     /// Now, unix milliseconds.
@@ -33,8 +30,8 @@ pub struct Tend {
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Tended {
-    /// Its rows.
-    pub facts: LedgerFacts,
+    /// Its rows; `None` while the sweep goes on.
+    pub facts: Option<LedgerFacts>,
     /// Where the sweep goes on.
     pub going: Option<Going>,
     /// What the sweep has found, if it has ended.
@@ -66,14 +63,24 @@ pub(super) fn expires(object: &str) -> bool {
 
 impl Ledger {
     pub(super) async fn tend(&self, tend: Tend) -> Result<Tended> {
-        self.expire(&tend.retention, tend.now_millis)?;
-        self.remove_rows(&tend.retention, tend.now_millis)?;
+        // Once for a sweep, however many calls it takes: each scans all rows.
+        if tend
+            .going
+            .as_ref()
+            .is_none_or(|going| *going == Going::default())
+        {
+            self.expire(&tend.retention, tend.now_millis)?;
+            self.remove_rows(&tend.retention, tend.now_millis)?;
+        }
         let (going, sweep) = match tend.going {
             Some(going) => self.sweep(going, &tend.retention, tend.now_millis).await?,
             None => (None, None),
         };
         Ok(Tended {
-            facts: self.facts()?,
+            facts: match going {
+                Some(_) => None,
+                None => Some(self.facts()?),
+            },
             going,
             sweep,
         })
@@ -161,7 +168,7 @@ impl Ledger {
         Ok(facts.unwrap_or_default())
     }
 
-    /// Goes on with a sweep, some pages at a time.
+    /// Goes on with a sweep, by one page.
     async fn sweep(
         &self,
         mut going: Going,
@@ -171,76 +178,63 @@ impl Ledger {
         let bucket = self.env.bucket(config::ARCHIVE)?;
         let name = self.own_name()?;
         let orphans_before = now_millis.saturating_sub(ORPHAN_MILLIS);
-        for _ in 0..PAGES_PER_CALL {
-            let (column, prefix, missing_since) = match going.stage {
-                Stage::Raw => (
-                    "object",
-                    format!("{name}/"),
-                    retention.raw_there_since(now_millis),
-                ),
-                Stage::Quarantine => (
-                    "quarantine",
-                    format!("quarantine/{name}/"),
-                    retention.quarantine_there_since(now_millis),
-                ),
-            };
-            // Before the listing: a batch that comes meanwhile has an object that is too young, and never a row too many.
-            let rows: Vec<KeyRow> = self.sql()?.rows(
-                &format!(
-                    "SELECT {column} AS key, received_at AS at FROM batches
-                        WHERE {column} > max(?1, ?2) AND {column} < ?2 || '~' ORDER BY {column} LIMIT ?3"
-                ),
-                params![&going.after, &prefix, ROWS_MAX],
-            )?;
-            let known = |row: KeyRow| Known {
-                key: row.key,
-                at: row.at,
-            };
-            let rows: Vec<Known> = rows.into_iter().map(known).collect();
-            let page = archive::list(&bucket, &prefix, &going.after, None)
-                .await
-                .map_err(worker::Error::RustError)?;
-            let end = sweep::end_of(&page.objects, page.is_last, &rows).map(str::to_owned);
-            let bounds = Bounds {
-                orphans_before,
-                missing_since,
-            };
-            let found = &mut going.found;
-            match going.stage {
-                Stage::Raw => {
-                    let (orphans, missing) = (&mut found.orphans, &mut found.missing);
-                    let counted = sweep::compare(
-                        &page.objects,
-                        &rows,
-                        end.as_deref(),
-                        bounds,
-                        orphans,
-                        missing,
-                    );
-                    found.objects += counted.0;
-                    found.bytes += counted.1;
-                }
-                Stage::Quarantine => {
-                    let (orphans, missing) =
-                        (&mut found.quarantine_orphans, &mut found.quarantine_missing);
-                    sweep::compare(
-                        &page.objects,
-                        &rows,
-                        end.as_deref(),
-                        bounds,
-                        orphans,
-                        missing,
-                    );
-                }
+        let (column, prefix, missing_since) = match going.stage {
+            Stage::Raw => (
+                "object",
+                format!("{name}/"),
+                retention.raw_there_since(now_millis),
+            ),
+            Stage::Quarantine => (
+                "quarantine",
+                format!("quarantine/{name}/"),
+                retention.quarantine_there_since(now_millis),
+            ),
+        };
+        // Before the listing: a batch that comes meanwhile has an object that is too young, and never a row too many.
+        let rows: Vec<KeyRow> = self.sql()?.rows(
+            &format!(
+                "SELECT {column} AS key, received_at AS at FROM batches
+                    WHERE {column} > max(?1, ?2) AND {column} < ?2 || '~' ORDER BY {column} LIMIT ?3"
+            ),
+            params![&going.after, &prefix, ROWS_MAX],
+        )?;
+        let known = |row: KeyRow| Known {
+            key: row.key,
+            at: row.at,
+        };
+        let rows: Vec<Known> = rows.into_iter().map(known).collect();
+        let page = archive::list(&bucket, &prefix, &going.after, None)
+            .await
+            .map_err(worker::Error::RustError)?;
+        let end = sweep::end_of(&page.objects, page.is_last, &rows).map(str::to_owned);
+        let bounds = Bounds {
+            orphans_before,
+            missing_since,
+        };
+        let found = &mut going.found;
+        let (orphans, missing) = match going.stage {
+            Stage::Raw => (&mut found.orphans, &mut found.missing),
+            Stage::Quarantine => (&mut found.quarantine_orphans, &mut found.quarantine_missing),
+        };
+        let (objects, bytes) = sweep::compare(
+            &page.objects,
+            &rows,
+            end.as_deref(),
+            bounds,
+            orphans,
+            missing,
+        );
+        if going.stage == Stage::Raw {
+            found.objects += objects;
+            found.bytes += bytes;
+        }
+        match (end, going.stage) {
+            (Some(end), _) => going.after = end,
+            (None, Stage::Raw) => {
+                going.stage = Stage::Quarantine;
+                going.after = String::new();
             }
-            match (end, going.stage) {
-                (Some(end), _) => going.after = end,
-                (None, Stage::Raw) => {
-                    going.stage = Stage::Quarantine;
-                    going.after = String::new();
-                }
-                (None, Stage::Quarantine) => return Ok((None, Some(going.found))),
-            }
+            (None, Stage::Quarantine) => return Ok((None, Some(going.found))),
         }
         Ok((Some(going), None))
     }
