@@ -10,7 +10,7 @@ use crate::logpush::catalogue::Dataset;
 use crate::logpush::filter::Filter;
 use crate::logpush::output_options::OutputOptions;
 use crate::logpush::scope::{Scope, ScopeKind};
-use crate::route::{Instants, Ray, Wish, ray_field};
+use crate::route::{Ray, Window, Wish, ray_field};
 use crate::time::{self, TimestampFormat, UnixNanos};
 use serde_json::{Map, Value, json};
 
@@ -67,7 +67,7 @@ pub struct Objects {
     /// The dataset.
     pub dataset: String,
     /// With records of this time, or that may have some.
-    pub instants: Instants,
+    pub window: Window,
     /// Whose name begins with this; `{DATE}` stands for the day in the name.
     pub prefix: Option<String>,
     /// Those behind this place; with [`Cursor::START`] all, and a part of them is as good as all.
@@ -150,7 +150,7 @@ impl Objects {
     #[must_use]
     pub fn span(&self) -> EventSpan {
         let millis = |at: UnixNanos| i64::try_from(at).unwrap_or(i64::MAX);
-        let Instants { from, until } = self.instants;
+        let Window { from, until } = self.window;
         EventSpan {
             from_millis: millis(from.div_euclid(1_000_000)),
             until_millis: millis(
@@ -213,7 +213,7 @@ impl LogsRoute {
             now: 0,
         };
         query.only(&["start", "end", "dataset", "prefix", "cursor", "bucket"])?;
-        let objects = query.objects(scope, query.instants()?)?;
+        let objects = query.objects(scope, query.window()?)?;
         let schema = Dataset::find(scope.kind(), &objects.dataset);
         match ray_field(schema.as_ref()) {
             Some((_, false)) => Ok(objects),
@@ -351,7 +351,7 @@ impl Query<'_> {
         self.text(name).map(read).transpose()
     }
 
-    fn instants(&self) -> Result<Instants, ApiError> {
+    fn window(&self) -> Result<Window, ApiError> {
         let required = |name: &str| {
             self.instant(name)?
                 .ok_or_else(|| invalid(name, "is missing"))
@@ -369,7 +369,7 @@ impl Query<'_> {
             .ok_or_else(|| invalid(name, &format!("must be a number from 1 to {most}")))
     }
 
-    fn objects(&self, scope: &Scope, instants: Instants) -> Result<Objects, ApiError> {
+    fn objects(&self, scope: &Scope, window: Window) -> Result<Objects, ApiError> {
         let prefix = self
             .text("prefix")
             .map(|prefix| prefix.trim_start_matches('/'));
@@ -394,7 +394,7 @@ impl Query<'_> {
         });
         Ok(Objects {
             dataset: dataset.to_owned(),
-            instants,
+            window,
             prefix: prefix.map(str::to_owned),
             after: after.transpose()?,
         })
@@ -447,7 +447,7 @@ impl Query<'_> {
             "start", "end", "dataset", "prefix", "limit", "cursor", "bucket",
         ])?;
         Ok(LogsCall::List {
-            objects: self.objects(scope, self.instants()?)?,
+            objects: self.objects(scope, self.window()?)?,
             limit: self
                 .number("limit", LIST_OBJECTS_MAX)?
                 .unwrap_or(LIST_OBJECTS_MAX),
@@ -470,11 +470,11 @@ impl Query<'_> {
             "marks",
             "bucket",
         ])?;
-        let objects = self.objects(scope, self.instants()?)?;
+        let objects = self.objects(scope, self.window()?)?;
         let schema = Dataset::find(scope.kind(), &objects.dataset);
         Ok(LogsCall::Retrieve(Box::new(Retrieve {
             wish: Wish {
-                instants: Some(objects.instants),
+                window: Some(objects.window),
                 ray: None,
                 filter: self.filter(schema.as_ref())?,
                 options: self.options(schema.as_ref())?,
@@ -496,8 +496,8 @@ impl Query<'_> {
             "timestamps",
             "CVE-2021-44228",
         ])?;
-        let instants = self.instants()?;
-        let Instants { from, until } = instants;
+        let window = self.window()?;
+        let Window { from, until } = window;
         if until - from > HOUR {
             return Err(invalid(
                 "end",
@@ -521,12 +521,12 @@ impl Query<'_> {
         Ok(LogsCall::Retrieve(Box::new(Retrieve {
             objects: Objects {
                 dataset: DEFAULT_DATASET.to_owned(),
-                instants,
+                window,
                 prefix: None,
                 after: None,
             },
             wish: Wish {
-                instants: Some(instants),
+                window: Some(window),
                 options,
                 ..Wish::default()
             },
@@ -553,24 +553,24 @@ impl Query<'_> {
         let until = end.unwrap_or(self.now + HOUR);
         let from = self.instant("start")?;
         let from = from.unwrap_or(until - RAY_DEFAULT_DAYS * DAY);
-        let instants = ordered(from, until)?;
+        let window = ordered(from, until)?;
         let has_none = self.text("dataset").is_none() && self.text("prefix").is_none();
         let objects = if has_none {
             Objects {
                 dataset: DEFAULT_DATASET.to_owned(),
-                instants,
+                window,
                 prefix: None,
                 after: None,
             }
         } else {
-            self.objects(scope, instants)?
+            self.objects(scope, window)?
         };
         let schema = Dataset::find(scope.kind(), &objects.dataset);
         if ray_field(schema.as_ref()).is_none() {
             return Err(invalid("dataset", "has no RayID"));
         }
         let wish = Wish {
-            instants: Some(instants),
+            window: Some(window),
             ray: Some(ray),
             filter: None,
             options: self.options(schema.as_ref())?,
@@ -582,9 +582,9 @@ impl Query<'_> {
     }
 }
 
-fn ordered(from: UnixNanos, until: UnixNanos) -> Result<Instants, ApiError> {
+fn ordered(from: UnixNanos, until: UnixNanos) -> Result<Window, ApiError> {
     if from < until {
-        Ok(Instants { from, until })
+        Ok(Window { from, until })
     } else {
         Err(invalid("end", "must be later than start"))
     }

@@ -20,7 +20,7 @@ pub use preview::{
     VALUES_MAX_FIELDS, Value as PreviewValue,
 };
 pub use rays::{RAY_FIELD, Ray, RayBounds, Rays};
-pub use retrieval::{Instants, Retrieval, Retriever, Wish, ray_field};
+pub use retrieval::{Retrieval, Retriever, Wish, ray_field};
 pub use sample::Sample;
 pub use shape::Shape;
 pub use tail::{TailRoute, Tailed};

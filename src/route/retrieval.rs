@@ -2,7 +2,7 @@
 
 use super::filter::CompiledFilter;
 use super::rays::{RAY_FIELD, Ray};
-use super::{Sample, Written};
+use super::{Sample, Window, Written};
 use crate::batch::json;
 use crate::batch::projection::Projection;
 use crate::batch::reader::Sink;
@@ -14,26 +14,11 @@ use crate::logpush::filter::Filter;
 use crate::logpush::output_options::OutputOptions;
 use crate::time::{self, UnixNanos};
 
-/// A range of event time, to the nanosecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instants {
-    /// The first instant.
-    pub from: UnixNanos,
-    /// The first one after it.
-    pub until: UnixNanos,
-}
-
-impl Instants {
-    fn has(self, at: UnixNanos) -> bool {
-        self.from <= at && at < self.until
-    }
-}
-
 /// Which records are wanted, and how they are written out.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     /// Those of this range of event time; `None` for all.
-    pub instants: Option<Instants>,
+    pub window: Option<Window>,
     /// Those with this RayID.
     pub ray: Option<Ray>,
     /// Those that this filter selects.
@@ -47,7 +32,7 @@ pub struct Wish {
 pub struct Retrieval {
     projection: Projection,
     time_slots: Vec<usize>,
-    instants: Option<Instants>,
+    window: Option<Window>,
     ray: Option<RayTest>,
     filter: Option<CompiledFilter>,
     sample: Option<Sample>,
@@ -100,7 +85,7 @@ impl Retrieval {
             Some(field) => vec![field],
             None => TIMESTAMP_CANDIDATES.to_vec(),
         };
-        let time_fields = time_fields.into_iter().filter(|_| wish.instants.is_some());
+        let time_fields = time_fields.into_iter().filter(|_| wish.window.is_some());
         let time_slots = time_fields.map(|name| projection.slot(name)).collect();
         let ray = wish.ray.map(|ray| {
             let (field, is_inside) = ray_field(schema).unwrap_or((RAY_FIELD, false));
@@ -114,7 +99,7 @@ impl Retrieval {
         let filter = filter.map(|filter| CompiledFilter::compile(filter, &mut projection));
         Self {
             time_slots,
-            instants: wish.instants,
+            window: wish.window,
             ray,
             filter,
             sample: Sample::of(&wish.options),
@@ -200,20 +185,20 @@ impl Sink for Retriever<'_> {
         }
         let Retrieval {
             time_slots,
-            instants,
+            window,
             ray,
             filter,
             sample,
             written,
             ..
         } = self.retrieval;
-        if let Some(instants) = instants {
+        if let Some(window) = window {
             let raw = |slot: &usize| fields.get(*slot).copied().flatten();
             let mut times = time_slots.iter().filter_map(raw);
             if let Some(at) = times.find_map(time::parse_json) {
                 self.at = at;
             }
-            if !instants.has(self.at) {
+            if !window.holds(Some(self.at)) {
                 return;
             }
         }
@@ -288,7 +273,7 @@ mod tests {
 
     fn between(from: UnixNanos, until: UnixNanos) -> Wish {
         Wish {
-            instants: Some(Instants { from, until }),
+            window: Some(Window { from, until }),
             ..Wish::default()
         }
     }

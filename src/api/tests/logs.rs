@@ -1,5 +1,5 @@
 use super::*;
-use crate::route::Instants;
+use crate::route::Window;
 
 const ZONE: &str = "/client/v4/zones/z1/logs";
 const START: UnixNanos = 1_654_531_200 * SECOND;
@@ -42,7 +42,7 @@ fn a_list_takes_what_cloudflares_takes_and_has_a_cursor() {
     };
     let expected = Objects {
         dataset: "http_requests".to_owned(),
-        instants: Instants {
+        window: Window {
             from: START,
             until: START + HOUR,
         },
@@ -120,7 +120,7 @@ fn a_cursor_comes_back_as_it_was_given() {
 fn a_span_holds_every_instant_of_the_range() {
     let span = |from, until| {
         Objects {
-            instants: Instants { from, until },
+            window: Window { from, until },
             ..retrieve("dataset=dns_logs").objects
         }
         .span()
@@ -249,14 +249,14 @@ fn a_ray_id_is_looked_for_in_the_last_week_unless_a_range_is_given() {
     let (objects, wish) = ray("/rayids/49DDB3E70E665831-DFW", "");
     assert_eq!(wish.ray, Ray::parse("49ddb3e70e665831"));
     assert_eq!(objects.dataset, "http_requests");
-    assert_eq!(objects.instants.until, NOW + HOUR);
-    assert_eq!(objects.instants.from, NOW + HOUR - 7 * DAY);
+    assert_eq!(objects.window.until, NOW + HOUR);
+    assert_eq!(objects.window.from, NOW + HOUR - 7 * DAY);
     let (objects, wish) = ray(
         "/rayids/49ddb3e70e665831",
         &format!("{RANGE}&dataset=firewall_events&fields=RayID"),
     );
     assert_eq!(objects.dataset, "firewall_events");
-    assert_eq!(objects.instants.from, START);
+    assert_eq!(objects.window.from, START);
     assert_eq!(wish.options.field_names, ["RayID"]);
     assert!(refused("/rayids/49ddb3e70e66583", "").starts_with("RayID: has 16"));
     assert_eq!(
