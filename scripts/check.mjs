@@ -51,8 +51,8 @@ async function rustTests(env, flags) {
   return await run("cargo", ["test", ...flags], { env: { ...env, LOGPUSH_EDGE_RECORDS: folder } });
 }
 
-/** Files at once. Most of a test is waiting for a Worker, so two fit even on two cores, where Node would take one. */
-const FILES_AT_ONCE = "--test-concurrency=2";
+/** Files at once. Most of a test is waiting for a Worker, so three fit even on two cores, where Node would take one. */
+const FILES_AT_ONCE = "--test-concurrency=3";
 
 /** `node --test` over every worker test, unless the flags name some. */
 export async function runWorkerTests(env, flags) {

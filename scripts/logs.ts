@@ -62,7 +62,8 @@ async function main(args: string[]): Promise<number> {
 async function ray(archive: Archive, id: string, query: Record<string, string>): Promise<number> {
   const { lines, isComplete, missing } = await archive.ray(id, query);
   if (lines.length > 0) await write(lines);
-  if (lines.length === 0) complain("no record has this RayID in that range of time");
+  const range = query.start === undefined && query.end === undefined ? "the last seven days; --start and --end look elsewhere" : "that range of time";
+  if (lines.length === 0) complain(`no record has this RayID in ${range}`);
   if (!isComplete) complain("✗ there may be more records with it: not every object was read; give a narrower --start and --end");
   if (missing > 0) complain(`✗ ${missing} objects that may hold it are not in the bucket any more`);
   if (lines.length === 0) return NOT_FOUND;
