@@ -1,7 +1,5 @@
 //! Finds batches by the time of their records: which ledgers hold some, and their rows page by page.
 
-#![allow(dead_code)]
-
 use super::objects::registry::{EventsQuery, LedgerRow};
 use super::objects::{Class, REGISTRY_NAME, call};
 use crate::ledger::{BatchCursor, BatchRow, BatchesQuery, EventSpan};

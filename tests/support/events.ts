@@ -2,11 +2,10 @@
 // has no notifications, so a test puts objects into the bucket and sends the events itself, in the form that R2 documents; and
 // it can tell a Durable Object to fail.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { bundled } from "./wrapped.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -78,16 +77,7 @@ export function withConsumer(main: string, consumer: Record<string, number> = {}
 
 /** A folder with such a Worker; `consumer` are settings of the consumer that a test wants otherwise. */
 export async function eventWorker(consumer: Record<string, number> = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "logpush-edge-events-"));
-  cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
-  await build({
-    stdin: { contents: WRAPPER, resolveDir: join(root, "build") },
-    outfile: join(folder, "index.js"),
-    bundle: true,
-    format: "esm",
-    external: ["cloudflare:*", "*.wasm"],
-    logLevel: "error",
-  });
+  const folder = await bundled(WRAPPER);
   const configPath = join(folder, "wrangler.toml");
   writeFileSync(configPath, withConsumer(join(folder, "index.js"), consumer));
   return { folder, configPath, remove: () => rmSync(folder, { recursive: true, force: true }) };

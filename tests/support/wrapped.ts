@@ -10,13 +10,8 @@ import { SECRETS } from "./worker.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/**
- * Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. `configOf` makes the
- * configuration for the file that it becomes; without, the shipped one is used.
- */
-export async function startWrapped(
-  module: string, vars: Record<string, string> = {}, configOf?: (main: string) => string,
-): Promise<{ url: string; close: () => Promise<void> }> {
+/** A new folder with a module that imports the built Worker from `./index.js`: `index.js` and the wasm file. */
+export async function bundled(module: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "logpush-edge-wrapped-"));
   cpSync(join(root, "build", "index_bg.wasm"), join(folder, "index_bg.wasm"));
   await build({
@@ -27,6 +22,17 @@ export async function startWrapped(
     external: ["cloudflare:*", "*.wasm"],
     logLevel: "error",
   });
+  return folder;
+}
+
+/**
+ * Starts a module that imports the built Worker from `./index.js`; returns its address, and what ends it. `configOf` makes the
+ * configuration for the file that it becomes; without, the shipped one is used.
+ */
+export async function startWrapped(
+  module: string, vars: Record<string, string> = {}, configOf?: (main: string) => string,
+): Promise<{ url: string; close: () => Promise<void> }> {
+  const folder = await bundled(module);
   const configPath = configOf === undefined ? "wrangler.toml" : join(folder, "wrangler.toml");
   if (configOf !== undefined) writeFileSync(configPath, configOf(join(folder, "index.js")));
   const harness = createTestHarness({
